@@ -1,0 +1,163 @@
+"""The chip: a model's weights as one programming of the devices leaves them, and the model run with them.
+
+    chip   = program(model, device, draw=0)   # {parameter's name: programmed weight}
+    logits = run(model, chip, x)              # the model, computed with those weights
+
+A fresh chip per forward is training; a fixed chip over the whole test set is evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from steadynet.errors import SteadyNetError
+from steadynet.mapping import Layout
+from steadynet.mapping import layout as layout_of
+from steadynet.nvm.device import Device
+from steadynet.nvm.programming import program_tensor
+from steadynet.nvm.straight_through import pass_through
+from steadynet.randomness import Stream, draw_generator
+
+Transform = Callable[[str, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Which errors a chip has: the same draw of the same model and device gives the same chip.
+
+    Attributes:
+        seed: The user's seed.
+        stream: "train", "validation", "test" or "pilot"; streams never share errors.
+        draw: The chip's number in its stream.
+        pass_: The forward pass within one training step.
+    """
+
+    seed: int
+    stream: Stream
+    draw: int
+    pass_: int = 0
+
+
+class Chip(Mapping[str, Tensor]):
+    """Programmed weights by parameter name; a frozen mapping.
+
+    Args:
+        tensors: The programmed weights. Names and shapes must be those of the layout's mapped tensors.
+        draw: Which errors they have.
+        layout: What lies on devices.
+
+    Raises:
+        SteadyNetError: If a tensor is missing, foreign, or of another shape.
+    """
+
+    __slots__ = ("_tensors", "draw", "layout")
+
+    def __init__(self, tensors: Mapping[str, Tensor], draw: Draw, layout: Layout) -> None:
+        expected = {mapped.name: mapped.shape for mapped in layout.mapped}
+        missing, foreign = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
+        if missing or foreign:
+            raise SteadyNetError(
+                f"a chip must hold exactly the mapped tensors: missing {sorted(missing)}, foreign {sorted(foreign)}"
+            )
+        for name, shape in expected.items():
+            if tuple(tensors[name].shape) != shape:
+                raise SteadyNetError(
+                    f"the chip's {name} has shape {tuple(tensors[name].shape)}, the model's has {shape}"
+                )
+        self._tensors = dict(tensors)
+        self.draw = draw
+        self.layout = layout
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __repr__(self) -> str:
+        return f"Chip({len(self)} tensors, {self.draw})"
+
+
+def program(
+    model: nn.Module,
+    device: Device,
+    *,
+    seed: int = 0,
+    draw: int = 0,
+    stream: Stream = "test",
+    pass_: int = 0,
+    layout: Layout | None = None,
+    transform: Transform | None = None,
+    noise_device: torch.device | str | None = "cpu",
+    prefix: str = "",
+) -> Chip:
+    """Program the weights of `model` onto devices once, and return what they then hold.
+
+    Gradients pass straight through the quantisation and the error to the clean weights.
+
+    Args:
+        model: Its parameters are read, never changed.
+        device: The devices and how they err.
+        seed: The user's seed.
+        draw: Number of the chip; a draw can be replayed.
+        stream: What it is for.
+        pass_: Forward pass within one training step.
+        layout: What lies on devices, as `layout` returns it; the rule's answer if None.
+        transform: Applied to each mapped weight (name, weight) before it is programmed.
+        noise_device: Where the errors are drawn: on the CPU by default, so that chips agree across hosts;
+            None draws on each weight's own device, which is faster on a GPU (same law, other numbers).
+        prefix: Put before each name when its errors are drawn, so that two models can share a draw.
+
+    Returns:
+        The chip, its tensors on the devices of the weights.
+
+    Raises:
+        SteadyNetError: If the model cannot be mapped (see `layout`) or a number is negative.
+    """
+    where = layout or layout_of(model, device)
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    tensors: dict[str, Tensor] = {}
+    for mapped in where.mapped:
+        weight = parameters.get(mapped.name)
+        if weight is None:
+            raise SteadyNetError(
+                f"the layout names {mapped.name!r}, which {type(model).__name__} does not have: make it from this model"
+            )
+        source: Tensor = weight if transform is None else transform(mapped.name, weight)
+        generator = draw_generator(
+            seed, stream, draw, pass_, prefix + mapped.name, noise_device or source.device
+        )
+        with torch.no_grad():
+            value = program_tensor(source, device, generator)
+        tensors[mapped.name] = pass_through(source, value)
+    return Chip(tensors, Draw(seed, stream, draw, pass_), where)
+
+
+def run(model: nn.Module, chip: Mapping[str, Tensor], *args: Any, **kwargs: Any) -> Any:
+    """Return `model(*args, **kwargs)` computed with the chip's weights.
+
+    Tied weights are replaced at all of their places. The model is not changed, except that BatchNorm in
+    training mode updates its running statistics as it does in any forward.
+
+    Raises:
+        SteadyNetError: If the chip has a name or a shape that the model does not have; `functional_call`
+            by itself would accept both.
+    """
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    for name, tensor in chip.items():
+        weight = parameters.get(name)
+        if weight is None:
+            raise SteadyNetError(f"{type(model).__name__} has no parameter {name!r}: program the chip from this model")
+        if weight.shape != tensor.shape:
+            raise SteadyNetError(
+                f"the chip's {name} has shape {tuple(tensor.shape)}, the model's has {tuple(weight.shape)}"
+            )
+    return torch.func.functional_call(model, dict(chip), args, kwargs, tie_weights=True)

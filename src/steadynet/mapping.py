@@ -1,0 +1,245 @@
+"""Which parameters of a model lie on NVM devices, which stay digital, and why.
+
+The rule: weights of convolution, transposed convolution, linear, recurrent, attention and
+embedding layers lie on devices; biases, norms and all else stay digital. Name patterns override it.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from steadynet.errors import SteadyNetError
+from steadynet.nvm.device import Device
+
+# Parameter-name prefixes that lie on devices, by layer type. Subclasses follow their base.
+_RULES: tuple[tuple[type[nn.Module], tuple[str, ...], str], ...] = (
+    (nn.modules.conv._ConvNd, ("weight",), "convolution"),  # pyright: ignore[reportPrivateUsage] (torch names no public base)
+    (nn.Linear, ("weight",), "linear"),
+    (nn.RNNBase, ("weight_ih", "weight_hh", "weight_hr"), "recurrent"),
+    (nn.RNNCellBase, ("weight_ih", "weight_hh"), "recurrent"),
+    (
+        nn.MultiheadAttention,
+        ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight"),
+        "attention",
+    ),
+    (nn.Embedding, ("weight",), "embedding"),
+    (nn.EmbeddingBag, ("weight",), "embedding"),
+)
+_NORMS = (
+    nn.modules.batchnorm._NormBase,  # pyright: ignore[reportPrivateUsage] (torch names no public base)
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+)
+
+
+@dataclass(frozen=True)
+class MappedTensor:
+    """A parameter that lies on devices.
+
+    Attributes:
+        name: Its name in `model.named_parameters()`; that of the first place if it is tied.
+        shape: Its shape.
+        kind: What layer it belongs to: convolution, linear, recurrent, attention, embedding, or named (by
+            a pattern).
+        aliases: Its other names, where the model ties it. All share one programming.
+        devices: NVM devices that it takes, J in each of two sign crossbars: 2 J · weights.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str
+    aliases: tuple[str, ...]
+    devices: int
+
+    @property
+    def weights(self) -> int:
+        """How many weights it holds."""
+        return torch.Size(self.shape).numel()
+
+
+@dataclass(frozen=True)
+class DigitalTensor:
+    """A parameter that stays digital, and why."""
+
+    name: str
+    shape: tuple[int, ...]
+    reason: str
+
+    @property
+    def weights(self) -> int:
+        """How many numbers it holds."""
+        return torch.Size(self.shape).numel()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What of a model lies on devices (`mapped`) and what does not (`digital`)."""
+
+    mapped: tuple[MappedTensor, ...]
+    digital: tuple[DigitalTensor, ...]
+
+    def __iter__(self) -> Iterator[MappedTensor]:
+        return iter(self.mapped)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the mapped parameters."""
+        return tuple(tensor.name for tensor in self.mapped)
+
+    def __str__(self) -> str:
+        total = sum(t.weights for t in (*self.mapped, *self.digital))
+        rows = [("parameter", "shape", "weights", "devices", "where")]
+        rows += [
+            (
+                " = ".join((t.name, *t.aliases)),
+                "×".join(map(str, t.shape)),
+                f"{t.weights:,}",
+                f"{t.devices:,}",
+                t.kind,
+            )
+            for t in self.mapped
+        ]
+        rows += [
+            (t.name, "×".join(map(str, t.shape)), f"{t.weights:,}", "–", f"digital: {t.reason}")
+            for t in self.digital
+        ]
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = [
+            f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}  {e}"
+            for a, b, c, d, e in rows
+        ]
+        on = sum(t.weights for t in self.mapped)
+        lines.append(
+            f"{on:,} of {total:,} parameters ({on / total:.2%}) lie on {sum(t.devices for t in self.mapped):,} devices"
+        )
+        return "\n".join(lines)
+
+
+def layout(
+    model: nn.Module,
+    device: Device | None = None,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> Layout:
+    """Return which parameters of `model` lie on devices.
+
+    Args:
+        model: Any module. It is not changed.
+        device: Its J gives the number of devices; the default device if None.
+        include: Patterns of parameter names (`fnmatch`) that lie on devices whatever the rule says.
+        exclude: Patterns of names that do not, whatever the rule and `include` say.
+
+    Raises:
+        SteadyNetError: If nothing would be mapped, a pattern matches no parameter, or the model has a
+            part that cannot be programmed (TorchScript, a data-parallel wrapper, a layer whose weight is
+            computed by a hook or a parametrisation): such a part would stay clean unnoticed.
+    """
+    if not isinstance(model, nn.Module):
+        raise SteadyNetError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    _refuse(model)
+    slices = (device or Device()).slices
+    names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    for pattern in (*include, *exclude):
+        if not fnmatch.filter(names, pattern):
+            raise SteadyNetError(f"pattern {pattern!r} matches no parameter of {type(model).__name__}")
+    mapped: list[MappedTensor] = []
+    digital: list[DigitalTensor] = []
+    for places in _tied(model):
+        parameter = places[0][2]
+        all_names = tuple(name for name, _, _ in places)
+        verdicts = [_verdict(owner, name.rpartition(".")[2]) for name, owner, _ in places]
+        kind = next((kind for kind, _ in verdicts if kind), None)
+        reason = verdicts[0][1]
+        if _matches(all_names, include):
+            kind = kind or "named"
+        if _matches(all_names, exclude):
+            kind, reason = None, "excluded by name"
+        if kind and not parameter.is_floating_point():
+            kind, reason = None, f"its dtype {parameter.dtype} is no floating point"
+        shape = tuple(parameter.shape)
+        if kind:
+            devices = 2 * slices * parameter.numel()
+            mapped.append(MappedTensor(all_names[0], shape, kind, all_names[1:], devices))
+        else:
+            digital.append(DigitalTensor(all_names[0], shape, reason))
+    if not mapped:
+        raise SteadyNetError(
+            f"{type(model).__name__} has no weight that lies on devices ({len(digital)} parameters stay digital): "
+            "name some by include="
+        )
+    return Layout(tuple(mapped), tuple(digital))
+
+
+def check_finite(model: nn.Module) -> None:
+    """Raise `SteadyNetError` if a parameter or buffer of `model` is NaN or infinite, naming it."""
+    for name, tensor in _tensors(model):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            count = int((~torch.isfinite(tensor)).sum())
+            raise SteadyNetError(
+                f"{name} of {type(model).__name__} holds {count} NaN or infinite values: load a good checkpoint"
+            )
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from model.named_parameters()
+    yield from model.named_buffers()
+
+
+def _tied(model: nn.Module) -> Iterable[list[tuple[str, nn.Module, Tensor]]]:
+    """Group the parameters' places (name, owner, tensor) by the tensor that they share."""
+    groups: dict[int, list[tuple[str, nn.Module, Tensor]]] = {}
+    seen: set[str] = set()
+    for prefix, module in model.named_modules(remove_duplicate=False):
+        for key, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            name = f"{prefix}.{key}" if prefix else key
+            if name not in seen:
+                seen.add(name)
+                groups.setdefault(id(parameter), []).append((name, module, parameter))
+    return groups.values()
+
+
+def _verdict(owner: nn.Module, key: str) -> tuple[str | None, str]:
+    """Return the kind of a mapped parameter, or None and the reason why it is digital."""
+    kind_name = type(owner).__name__
+    for base, prefixes, kind in _RULES:
+        if isinstance(owner, base) and key.startswith(prefixes):
+            return kind, ""
+    if key.startswith("bias") or key.endswith("_bias"):
+        return None, f"bias of {kind_name}"
+    if isinstance(owner, _NORMS) or "norm" in kind_name.lower():
+        return None, f"norm ({kind_name})"
+    return None, f"{kind_name} has no rule for {key!r}"
+
+
+def _matches(names: tuple[str, ...], patterns: Sequence[str]) -> bool:
+    return any(fnmatch.filter(names, pattern) for pattern in patterns)
+
+
+def _refuse(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        where = f"{name or 'the model'} ({type(module).__name__})"
+        if isinstance(module, torch.jit.ScriptModule):
+            raise SteadyNetError(f"{where} is TorchScript, whose weights cannot be replaced: pass the module itself")
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            raise SteadyNetError(f"{where} is a data-parallel wrapper: pass its .module")
+        if parametrize.is_parametrized(module):
+            raise SteadyNetError(
+                f"{where} is parametrised: bake it in with torch.nn.utils.parametrize.remove_parametrizations"
+            )
+        hooks = [*module._forward_pre_hooks.values()]
+        if any(type(hook).__name__ in ("WeightNorm", "SpectralNorm") for hook in hooks):
+            raise SteadyNetError(
+                f"{where} computes its weight in a hook (weight_norm or spectral_norm), which would undo the "
+                "programming: remove it with torch.nn.utils.remove_weight_norm or remove_spectral_norm"
+            )
+        for key, parameter in module.named_parameters(recurse=False):
+            if isinstance(parameter, nn.parameter.UninitializedParameter):
+                raise SteadyNetError(f"{key} of {where} has no shape yet: run the model once first")

@@ -1,0 +1,1 @@
+"""The physics: weights to devices and back. Knows tensors, not models."""
