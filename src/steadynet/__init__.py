@@ -1,0 +1,1 @@
+"""SteadyNet: networks that hold their accuracy on noisy non-volatile memory."""

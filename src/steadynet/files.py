@@ -1,0 +1,133 @@
+"""Writing results: whole or not at all, and never over another's."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from steadynet.errors import SteadyNetError
+
+TEMPORARY_SUFFIX = ".steadynet-tmp"
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file so that `path` holds either what it held before or all of the new content.
+
+    `write` is given a temporary path in the same folder, with the same final suffix (matplotlib and
+    others choose a format by it); the file is flushed to the disk and then renamed to `path`.
+    If anything fails, the temporary file is removed and `path` stays as it was.
+
+    Args:
+        path: The file to write. Its folder must exist.
+        write: Writes the content to the path that it is given.
+
+    Raises:
+        SteadyNetError: If the folder is missing or cannot be written to.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise SteadyNetError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
+    if path.is_dir():
+        raise SteadyNetError(f"cannot write {path}: it is a folder; give the path of a file")
+    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}{path.suffix}")
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except PermissionError as error:
+        raise SteadyNetError(f"cannot write {path}: {error.strerror}; give another folder") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
+            raise SteadyNetError(f"cannot write {path}: {error.strerror}") from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8, whole or not at all; see `write_atomically`."""
+    write_atomically(path, lambda temporary: _write_text(temporary, text))
+
+
+def write_json_atomically(path: Path, value: object) -> None:
+    """Write `value` to `path` as indented JSON, whole or not at all; see `write_atomically`.
+
+    Raises:
+        SteadyNetError: If `value` holds what JSON cannot: NaN, an infinity, an object of another type.
+    """
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise SteadyNetError(f"cannot write {path} as JSON: {error}") from error
+    write_text_atomically(path, text + "\n")
+
+
+def prepare_folder(path: Path, *, overwrite: bool = False) -> Path:
+    """Make the folder `path` for results, and refuse one that already holds something.
+
+    Args:
+        path: The folder; parents are made as needed.
+        overwrite: Empty a folder that already holds something. A folder that holds a version-control
+            checkout, the current folder, one of its parents and the home folder are never emptied.
+
+    Returns:
+        The folder, which exists, is empty and can be written to.
+
+    Raises:
+        SteadyNetError: If it holds something and `overwrite` is off, is a file, or cannot be written to.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise SteadyNetError(f"output folder {path} is a file; give another folder")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            if not overwrite:
+                raise SteadyNetError(f"output folder {path} is not empty; give another, or --overwrite")
+            _empty(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    check_writable(path)
+    return path
+
+
+def check_writable(folder: Path) -> None:
+    """Raise unless a file can be made in `folder`.
+
+    Raises:
+        SteadyNetError: If it cannot.
+    """
+    probe = folder / f".probe-{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> SteadyNetError:
+    return SteadyNetError(f"output folder {folder} cannot be written to ({error.strerror}); give another")
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _empty(path: Path) -> None:
+    """Remove what the folder holds, unless it is plainly no folder of results."""
+    here = Path.cwd().resolve()
+    resolved = path.resolve()
+    precious = resolved == Path.home().resolve() or resolved == here or resolved in here.parents
+    if precious or (path / ".git").exists():
+        raise SteadyNetError(f"output folder {path} is no folder of results; --overwrite does not empty it")
+    for entry in path.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
