@@ -1,0 +1,116 @@
+"""The four roles of a training recipe, as protocols, and what a training step offers to them.
+
+    variation   what error do the weights see in training?
+    objective   what is minimised?
+    constraint  what keeps the weights in shape?
+    step        how is the gradient taken?
+
+Any four parts fit together. Each part is a frozen dataclass that says what it needs, and nothing here
+imports torch, so that a recipe can be checked at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from steadynet.nvm.device import Device
+    from steadynet.recipes.objective.taps import Tap
+
+
+class Pass(NamedTuple):
+    """What one forward of the backbone gives: its output, and the feature map at each tap asked for."""
+
+    output: Tensor
+    features: tuple[Tensor, ...]
+
+
+class Forwards(Protocol):
+    """One training step, as an objective sees it: forwards of the batch at hand, at will."""
+
+    @property
+    def parts(self) -> nn.Module:
+        """The module that the objective's `setup` made."""
+        ...
+
+    @property
+    def sigma_d(self) -> float:
+        """The σ_d that the weights see in this step; 0 without variation."""
+        ...
+
+    def backbone(
+        self,
+        *,
+        pass_: int = 0,
+        sigma_d: float | None = None,
+        update_batchnorm: bool = True,
+        taps: Sequence[Tap] = (),
+    ) -> Pass:
+        """Run the backbone on a chip of its own.
+
+        Args:
+            pass_: Which errors; the same pass has the same standard normals at every `sigma_d`.
+            sigma_d: Their std; the step's own if None.
+            update_batchnorm: Whether BatchNorm's running statistics learn from this forward.
+            taps: Where to catch feature maps.
+        """
+        ...
+
+    def part(self, name: str, *inputs: Tensor, noisy: bool = True, pass_: int = 0) -> Tensor:
+        """Run the child `name` of `parts`, its weights as noisy as the backbone's unless `noisy` is False."""
+        ...
+
+    def task_loss(self, output: Tensor) -> Tensor:
+        """Return the task's loss of `output` against the batch's targets: cross entropy by default."""
+        ...
+
+
+@runtime_checkable
+class TrainingVariation(Protocol):
+    """What error the weights see in training."""
+
+    def device(self, deployed: Device) -> Device | None:
+        """Return the device that training simulates for one that is deployed; None for clean weights."""
+        ...
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """What is minimised."""
+
+    def setup(self, backbone: nn.Module, example: Tensor, seed: int) -> nn.Module:
+        """Return the module whose parameters are trained beside the backbone's and dropped after."""
+        ...
+
+    def check(self, sigma_d: float) -> None:
+        """Raise `SteadyNetError` if the objective cannot be used at this training `sigma_d`."""
+        ...
+
+    def loss(self, forwards: Forwards) -> Tensor:
+        """Return the loss of one step, a scalar."""
+        ...
+
+
+@runtime_checkable
+class Constraint(Protocol):
+    """What keeps the weights in shape."""
+
+    def penalty(self, weights: Mapping[str, Tensor]) -> Tensor | None:
+        """Return what is added to the loss, a scalar; None for nothing."""
+        ...
+
+    def project(self, weights: Mapping[str, Tensor]) -> None:
+        """Change the weights in place after an optimiser step."""
+        ...
+
+
+@runtime_checkable
+class Step(Protocol):
+    """How the gradient is taken."""
+
+    def loss(self, compute: Callable[[], Tensor]) -> Tensor:
+        """Return the loss whose one backward gives the step's gradient; `compute` evaluates the objective."""
+        ...

@@ -1,0 +1,1 @@
+"""Constraints: what keeps the weights in shape. A file each."""

@@ -1,0 +1,151 @@
+"""A recipe: one part for each role, and the table of named ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from steadynet.errors import SteadyNetError, unknown
+from steadynet.recipes.base import Constraint, Objective, Step, TrainingVariation
+from steadynet.recipes.constraint.clip import Clip
+from steadynet.recipes.constraint.none import NoConstraint
+from steadynet.recipes.objective.cross_entropy import CrossEntropy
+from steadynet.recipes.objective.irs import IRS
+from steadynet.recipes.objective.ovf import OVF
+from steadynet.recipes.step.plain import Plain
+from steadynet.recipes.variation import DeviceVariation, NoVariation
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: four independent parts, any of which can be changed by itself.
+
+    Args:
+        variation: What error the weights see in training; the deployed device's own by default.
+        objective: What is minimised; cross entropy by default.
+        constraint: What keeps the weights in shape; nothing by default.
+        step: How the gradient is taken; plainly by default.
+        name: What tables call it; does not change anything.
+
+    Raises:
+        SteadyNetError: If a part does not have the methods of its role.
+    """
+
+    variation: TrainingVariation = field(default_factory=DeviceVariation)
+    objective: Objective = field(default_factory=CrossEntropy)
+    constraint: Constraint = field(default_factory=NoConstraint)
+    step: Step = field(default_factory=Plain)
+    name: str = "custom"
+
+    def __post_init__(self) -> None:
+        roles: dict[str, type] = {
+            "variation": TrainingVariation,
+            "objective": Objective,
+            "constraint": Constraint,
+            "step": Step,
+        }
+        for role, protocol in roles.items():
+            part = getattr(self, role)
+            if isinstance(part, type) or not isinstance(part, protocol):
+                raise SteadyNetError(f"a recipe's {role} must be a {protocol.__name__}, got {part!r}")
+
+    def describe(self) -> dict[str, Any]:
+        """Return name and parts as plain types, each part with its class under "class"."""
+        return {"name": self.name, **{role: _describe(getattr(self, role)) for role in ROLES}}
+
+    def replace(self, **changes: Any) -> Recipe:
+        """Return the recipe with some options changed, by the flat names that the command line uses.
+
+        `clip` sets or (None) removes weight clipping, `train_sigma_d` the σ_d of training; every other name
+        is a field of the objective.
+
+        Raises:
+            SteadyNetError: If the objective has no such option; the message names those it has.
+        """
+        recipe = self
+        changes = dict(changes)
+        if "clip" in changes:
+            clip = changes.pop("clip")
+            recipe = dataclasses.replace(recipe, constraint=NoConstraint() if clip is None else Clip(clip))
+        if "train_sigma_d" in changes:
+            sigma_d = changes.pop("train_sigma_d")
+            if not isinstance(recipe.variation, DeviceVariation):
+                raise SteadyNetError(f"recipe {self.name!r} trains without the device's variation: it has no train_sigma_d")
+            recipe = dataclasses.replace(recipe, variation=DeviceVariation(sigma_d))
+        known = {f.name for f in dataclasses.fields(recipe.objective)}  # pyright: ignore[reportArgumentType] (every part is a dataclass)
+        for name in changes:
+            if name not in known:
+                raise unknown(
+                    f"option of recipe {self.name!r} (objective {type(recipe.objective).__name__})",
+                    name,
+                    {*known, "clip", "train_sigma_d"},
+                )
+        if changes:
+            objective: Any = recipe.objective
+            recipe = dataclasses.replace(recipe, objective=dataclasses.replace(objective, **changes))
+        return recipe
+
+
+ROLES = ("variation", "objective", "constraint", "step")
+
+
+@dataclass(frozen=True)
+class NamedRecipe:
+    """A recipe of the table, and a line on what it is."""
+
+    recipe: Recipe
+    summary: str
+
+
+def _table(*rows: tuple[Recipe, str]) -> Mapping[str, NamedRecipe]:
+    return MappingProxyType({recipe.name: NamedRecipe(recipe, summary) for recipe, summary in rows})
+
+
+RECIPES: Mapping[str, NamedRecipe] = _table(
+    (Recipe(variation=NoVariation(), name="vanilla"), "plain training, without any variation (W/O)"),
+    (Recipe(name="noise"), "fresh variation at every step (W/)"),
+    (
+        Recipe(objective=CrossEntropy(temperature=4.0), name="noise-t4"),
+        "noise with the logits divided by 4 in training: the control of OVF and IRS",
+    ),
+    (
+        Recipe(
+            objective=CrossEntropy(temperature=16.0), constraint=Clip(1.5), name="noise-t16-clip1.5"
+        ),
+        "noise at temperature 16, weights clipped at 1.5 std after each step",
+    ),
+    (Recipe(objective=OVF(), name="ovf"), "negative feedback: forwards at larger variation (OVF)"),
+    (Recipe(objective=IRS(), name="irs"), "negative feedback: heads on feature maps (IRS)"),
+)
+
+
+def recipe(name: str, **changes: Any) -> Recipe:
+    """Return a named recipe, with some options changed.
+
+    Example:
+        >>> recipe("ovf", beta=0.1).objective.beta
+        0.1
+
+    Args:
+        name: One of `RECIPES`.
+        **changes: See `Recipe.replace`.
+
+    Raises:
+        SteadyNetError: If there is no such recipe (the nearest are named) or option.
+    """
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    return RECIPES[name].recipe.replace(**changes)
+
+
+def _describe(part: Any) -> dict[str, Any]:
+    if not dataclasses.is_dataclass(part) or isinstance(part, type):
+        return {"class": f"{type(part).__module__}.{type(part).__qualname__}", "repr": repr(part)}
+    values: dict[str, Any] = {"class": type(part).__name__}
+    for f in dataclasses.fields(part):
+        value: Any = getattr(part, f.name)
+        values[f.name] = _describe(value) if dataclasses.is_dataclass(value) else value
+    return values

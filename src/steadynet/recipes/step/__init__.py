@@ -1,0 +1,1 @@
+"""Steps: how the gradient is taken. A file each."""
