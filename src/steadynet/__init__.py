@@ -1,1 +1,130 @@
-"""SteadyNet: networks that hold their accuracy on noisy non-volatile memory."""
+"""SteadyNet: networks that hold their accuracy on noisy non-volatile memory.
+
+    import steadynet as sn
+
+    device = sn.Device(weight_bits=8, device_bits=2, variation=sn.Gaussian(sigma_d=0.2))
+    sn.fit(model, sn.recipe("ovf"), device, train, validation, epochs=10)
+    result = sn.monte_carlo(model, device, test, draws=200, seed=0)
+
+A name is imported when it is first used, so `import steadynet` itself takes no time and specifications
+(devices, recipes) are made without torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from steadynet import data, models
+    from steadynet.chip import Chip, program, run
+    from steadynet.data import DataSplits, ImageSet
+    from steadynet.errors import DivergenceError, SteadyNetError
+    from steadynet.mapping import Layout, layout
+    from steadynet.montecarlo import MonteCarloResult, monte_carlo
+    from steadynet.nvm.device import Device
+    from steadynet.nvm.presets import PRESETS, preset
+    from steadynet.nvm.variation import Gaussian, StateDependent, Variation
+    from steadynet.recipes import (
+        IRS,
+        OVF,
+        RECIPES,
+        Clip,
+        CrossEntropy,
+        DeviceVariation,
+        NoConstraint,
+        NoVariation,
+        OtherVariation,
+        Plain,
+        Recipe,
+        recipe,
+    )
+    from steadynet.training import FitResult, fit
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "Chip": "chip",
+    "Clip": "recipes",
+    "CrossEntropy": "recipes",
+    "DataSplits": "data",
+    "Device": "nvm.device",
+    "DeviceVariation": "recipes",
+    "DivergenceError": "errors",
+    "FitResult": "training",
+    "Gaussian": "nvm.variation",
+    "IRS": "recipes",
+    "ImageSet": "data",
+    "Layout": "mapping",
+    "MonteCarloResult": "montecarlo",
+    "NoConstraint": "recipes",
+    "NoVariation": "recipes",
+    "OVF": "recipes",
+    "OtherVariation": "recipes",
+    "PRESETS": "nvm.presets",
+    "Plain": "recipes",
+    "RECIPES": "recipes",
+    "Recipe": "recipes",
+    "StateDependent": "nvm.variation",
+    "SteadyNetError": "errors",
+    "Variation": "nvm.variation",
+    "fit": "training",
+    "layout": "mapping",
+    "monte_carlo": "montecarlo",
+    "preset": "nvm.presets",
+    "program": "chip",
+    "recipe": "recipes",
+    "run": "chip",
+}
+_MODULES = ("data", "models")
+
+__all__ = [
+    "IRS",
+    "OVF",
+    "PRESETS",
+    "RECIPES",
+    "Chip",
+    "Clip",
+    "CrossEntropy",
+    "DataSplits",
+    "Device",
+    "DeviceVariation",
+    "DivergenceError",
+    "FitResult",
+    "Gaussian",
+    "ImageSet",
+    "Layout",
+    "MonteCarloResult",
+    "NoConstraint",
+    "NoVariation",
+    "OtherVariation",
+    "Plain",
+    "Recipe",
+    "StateDependent",
+    "SteadyNetError",
+    "Variation",
+    "__version__",
+    "data",
+    "fit",
+    "layout",
+    "models",
+    "monte_carlo",
+    "preset",
+    "program",
+    "recipe",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"steadynet.{name}")
+    if name not in _WHERE:
+        raise AttributeError(f"module 'steadynet' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"steadynet.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
