@@ -1,0 +1,198 @@
+"""What single commands are told beside the options of trainings: one run, evaluation, export, comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from steadynet.cli.options import RecipeOptions
+from steadynet.errors import SteadyNetError, check_integer, check_number, unknown
+from steadynet.recipes import RECIPES, Recipe
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """This run.
+
+    Args:
+        sigma_d: σ_d of the device that the network is trained for, relative to a device's largest
+            conductance.
+        seed: Seed of initial weights, order, augmentation and errors.
+        init: Initial weights: a checkpoint or safetensors file, or a run's folder; from scratch by default.
+        out: Folder for checkpoints, logs and the trained backbone.
+        overwrite: Empty the folder if it already holds something.
+        resume: Carry on a run that was interrupted, exactly.
+    """
+
+    sigma_d: float = 0.2
+    seed: int = 0
+    init: str | None = None
+    out: str = "runs/train"
+    overwrite: bool = False
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        check_number("--sigma-d", self.sigma_d, at_least=0)
+        check_integer("--seed", self.seed, at_least=0)
+        check_resume(self.resume, self.overwrite)
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Monte Carlo over simulated chips.
+
+    Args:
+        run: Folder of a finished training, or a file of weights.
+        sigma_d: σ_d values to test at; one or more.
+        draws: R, simulated chips per σ_d, each fixed over all test images.
+        seed: Seed of the chips.
+        batch_size: Images at a time; it does not change the errors.
+        target_accuracy: Also tell the largest σ_d that keeps this accuracy (a fraction), and the yield at
+            each σ_d.
+        out: Folder for the JSON, the CSV and the figures; only the terminal by default.
+        overwrite: Empty the folder if it already holds something.
+        progress: Show a progress bar.
+    """
+
+    run: str | None = None
+    sigma_d: list[float] = field(default_factory=lambda: [0.1, 0.2, 0.3])
+    draws: int = 200
+    seed: int = 0
+    batch_size: int = 500
+    target_accuracy: float | None = None
+    out: str | None = None
+    overwrite: bool = False
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.run is None:
+            raise SteadyNetError(
+                "name what to evaluate: steadynet evaluate RUN, a folder or a file of weights"
+            )
+        check_sigmas(self.sigma_d)
+        check_integer("--draws", self.draws, at_least=1)
+        check_integer("--seed", self.seed, at_least=0)
+        check_integer("--batch-size", self.batch_size, at_least=1)
+        if self.target_accuracy is not None:
+            check_number("--target-accuracy", self.target_accuracy, above=0, at_most=1)
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Hand-over.
+
+    Args:
+        run: Folder of a finished training, or a file of weights.
+        onnx: Also write the clean backbone as ONNX and check it in ONNX Runtime (extra onnx).
+        out: Folder for the files.
+        overwrite: Empty the folder if it already holds something.
+    """
+
+    run: str | None = None
+    onnx: bool = False
+    out: str = "export"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.run is None:
+            raise SteadyNetError("name what to export: steadynet export RUN, a run's folder or a file")
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Comparison.
+
+    Args:
+        recipes: Recipes to compare, on the same network, data, epochs and chips.
+        recipe_options: Changes to one recipe, each as --recipe.NAME.OPTION VALUE, as in
+            --recipe.ovf.beta 0.01.
+        sigma_d: σ_d values to test at; one or more.
+        train_sigma_d: matched trains once for each σ_d and tests there; a number trains once, at that σ_d,
+            and tests at all of them.
+        seeds: Seeds of trainings, several or one number S for 0 to S − 1; with more than one, intervals
+            are over trainings.
+        draws: R, simulated chips for each trained network and σ_d.
+        processes: Trainings at a time.
+        out: Folder for all trainings, the table as JSON and CSV, and the figures.
+        overwrite: Empty the folder if it already holds something.
+        resume: Carry on a comparison that was interrupted; finished trainings are not run again.
+    """
+
+    recipes: list[str] = field(default_factory=lambda: list(RECIPES))
+    recipe_options: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    sigma_d: list[float] = field(default_factory=lambda: [0.1, 0.2, 0.3])
+    train_sigma_d: float | Literal["matched"] = "matched"
+    seeds: list[int] = field(default_factory=lambda: [1])
+    draws: int = 200
+    processes: int = 1
+    out: str = "runs/compare"
+    overwrite: bool = False
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        check_sigmas(self.sigma_d)
+        if self.train_sigma_d != "matched":
+            check_number("--train-sigma-d", self.train_sigma_d, at_least=0)
+        if not self.recipes:
+            raise SteadyNetError("--recipes needs at least one recipe")
+        if twice := [name for name in self.recipes if self.recipes.count(name) > 1]:
+            raise SteadyNetError(f"--recipes names {twice[0]!r} more than once: name each once")
+        for name in self.recipe_options:
+            if name not in self.recipes:
+                raise unknown("recipe in --recipe.NAME.OPTION", name, self.recipes)
+        self.build()
+        self.seed_list  # noqa: B018  (checks)
+        check_integer("--draws", self.draws, at_least=1)
+        check_integer("--processes", self.processes, at_least=1)
+        check_resume(self.resume, self.overwrite)
+
+    def build(self) -> tuple[Recipe, ...]:
+        """Return the recipes with their changes; those by import path are left out until torch may load."""
+        options = (self.options_of(name) for name in self.recipes)
+        return tuple(option.build() for option in options if option.recipe in RECIPES)
+
+    def build_all(self) -> tuple[Recipe, ...]:
+        """Return all the recipes, those by import path too."""
+        return tuple(self.options_of(name).build() for name in self.recipes)
+
+    def options_of(self, name: str) -> RecipeOptions:
+        """Return the options of one of the recipes.
+
+        Raises:
+            SteadyNetError: If it has an option that is not known.
+        """
+        known = {f.name for f in fields(RecipeOptions)} - {"recipe", "train_sigma_d"}
+        changes = {key.replace("-", "_"): value for key, value in self.recipe_options.get(name, {}).items()}
+        for key in changes:
+            if key not in known:
+                raise unknown(f"option of recipe {name!r}", key, known)
+        return RecipeOptions(recipe=name, **changes)
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds of the trainings."""
+        if len(self.seeds) == 1:
+            check_integer("--seeds", self.seeds[0], at_least=1)
+            return tuple(range(self.seeds[0]))
+        for seed in self.seeds:
+            check_integer("--seeds", seed, at_least=0)
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise SteadyNetError(f"--seeds must be one count or seeds that differ, got {self.seeds}")
+        return tuple(self.seeds)
+
+
+def check_sigmas(values: Sequence[float]) -> None:
+    """Raise unless `values` are σ_d values, at least one, none twice."""
+    if not values:
+        raise SteadyNetError("--sigma-d needs at least one value")
+    for value in values:
+        check_number("--sigma-d", value, at_least=0)
+    if len(set(values)) < len(values):
+        raise SteadyNetError(f"--sigma-d names a value twice: {' '.join(f'{value:g}' for value in values)}")
+
+
+def check_resume(resume: bool, overwrite: bool) -> None:
+    """Raise if both are asked for."""
+    if resume and overwrite:
+        raise SteadyNetError("--resume keeps what --overwrite would remove: give one of them")

@@ -1,0 +1,95 @@
+"""Entry of the command `steadynet`: runs the subcommand, turns errors into one line and exit 2."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+from steadynet import __version__
+from steadynet.errors import SteadyNetError, unknown
+
+COMMANDS = {
+    "train": "train a network for a noisy device by one recipe",
+    "evaluate": "simulate chips that hold a trained network: what accuracy it keeps",
+    "compare": "train and evaluate by several recipes: one table, one pair of figures",
+    "demo": "compare on digits within minutes, then hand over the best network",
+    "export": "hand over a trained network: weights, conductance levels, ONNX",
+    "devices": "list the named devices",
+    "models": "list the named networks",
+}
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (that of the process if None) and return its exit code.
+
+    0 is success, 2 input that is refused, 130 Ctrl-C.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except SteadyNetError as error:
+        print("steadynet: error:", " ".join(str(error).split()), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interrupt:
+        told = " ".join(str(interrupt).split())
+        print(
+            f"\nsteadynet: interrupted{': ' + told if told else ''}{_how_to_resume(words)}", file=sys.stderr
+        )
+        return INTERRUPTED
+
+
+def entry() -> None:
+    """Run as a process: exit with `main`'s code."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, such as `head`, has left. Python would complain again when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if words[0] == "--version":
+        print(f"steadynet {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        kind = "option" if words[0].startswith("-") else "command"
+        raise unknown(kind, words[0], ("--help", "--version") if kind == "option" else COMMANDS)
+    command = importlib.import_module(f"steadynet.cli.{words[0]}")
+    code: int = command.main(words[1:])
+    return code
+
+
+def _how_to_resume(words: Sequence[str]) -> str:
+    """Return the command that carries on, where one does."""
+    if not words or words[0] not in ("train", "compare"):
+        return ""
+    kept = [word for word in words if word not in ("--overwrite", "--resume")]
+    return f"; to carry on: {shlex.join(['steadynet', *kept, '--resume'])}"
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    return "\n".join(
+        [
+            "usage: steadynet COMMAND [options]",
+            "",
+            "Train neural networks that keep their accuracy on noisy non-volatile memory, and prove it.",
+            "",
+            "commands:",
+            *(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()),
+            "",
+            "steadynet COMMAND --help tells a command's options; steadynet --version the version.",
+            "Every option can also come from a YAML file: steadynet COMMAND --config FILE.",
+        ]
+    )

@@ -1,0 +1,22 @@
+"""`steadynet models`: the named networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from steadynet.cli.parser import Command, parse
+from steadynet.cli.table import Row, print_table
+
+COMMAND = Command("models", "List the named networks, for --model NAME.", groups=())
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the table."""
+    if parse(COMMAND, argv) is None:
+        return 0
+    from steadynet.models.names import MODELS
+
+    rows: list[Row] = [(name, str(summary)) for name, summary in MODELS.items()]
+    print_table(("name", "network"), rows)
+    print("Any other network by the import path of its class: --model my_pkg.nets.Net --model.width 3.")
+    return 0

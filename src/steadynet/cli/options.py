@@ -1,0 +1,265 @@
+"""What trainings are told: a frozen dataclass per group of options, checked when made.
+
+A field is an option, its line under `Args:` the help text, its type what the option takes: a bool is a
+switch (`--augment`, `--no-augment`), a list takes several values. None stands for "not given". Nothing here
+imports torch. What single commands are told beside lies in `command_options`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from steadynet.errors import SteadyNetError, check_choice, check_integer, check_number, unknown
+from steadynet.nvm.device import Device
+from steadynet.nvm.presets import PRESETS, preset
+from steadynet.nvm.variation import Gaussian, Variation
+from steadynet.recipes import RECIPES, Recipe, recipe
+
+DATA = ("digits", "mnist", "cifar10", "cifar100", "tiny-imagenet")
+GAUSSIAN = "gaussian"
+_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+def is_import_path(name: str) -> bool:
+    """Return whether `name` can be a class or an object of a Python module, as in `my_pkg.nets.Net`."""
+    return _IMPORT_PATH.fullmatch(name) is not None
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Images.
+
+    Args:
+        data: Data set: digits (embedded), mnist, cifar10, cifar100, tiny-imagenet, or folder:PATH with one
+            folder of images per class under PATH/train and PATH/test.
+        data_root: Folder that holds the data sets, or into which they are downloaded.
+        size: Height and width that images are resized to; their own by default.
+        channels: 1 for grey, 3 for colour; the data set's own by default.
+        train_images: Use only so many training images, drawn evenly over the classes.
+        test_images: Use only so many test images.
+        validation: Share of the training images that is set aside to choose the best epoch.
+        augment: Crop and flip training images as the data set's literature does.
+        data_seed: Seed of the split and of the choice of images.
+    """
+
+    data: str = "digits"
+    data_root: str = "data"
+    size: int | None = None
+    channels: int | None = None
+    train_images: int | None = None
+    test_images: int | None = None
+    validation: float = 0.1
+    augment: bool = True
+    data_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.data.startswith("folder:"):
+            check_choice("data set", self.data, (*DATA, "folder:PATH"))
+        if self.size is not None:
+            check_integer("--size", self.size, at_least=8)
+        if self.channels is not None and self.channels not in (1, 3):
+            raise SteadyNetError(f"--channels must be 1 (grey) or 3 (colour), got {self.channels}")
+        for what, value in (("--train-images", self.train_images), ("--test-images", self.test_images)):
+            if value is not None:
+                check_integer(what, value, at_least=1)
+        check_number("--validation", self.validation, above=0, at_most=0.5)
+        check_integer("--data-seed", self.data_seed, at_least=0)
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Network.
+
+    Args:
+        model: Name of a network (`steadynet models` lists them), or the import path of a class, as in
+            my_pkg.nets.Net.
+        model_options: Options of the network, each as --model.NAME VALUE, as in --model.width 0.25.
+    """
+
+    model: str = "vgg8"
+    model_options: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        from steadynet.models.names import MODELS
+
+        if self.model not in MODELS and not is_import_path(self.model):
+            raise unknown("model", self.model, (*MODELS, "my_pkg.nets.Net (an import path)"))
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """Devices that hold the weights.
+
+    Args:
+        device: Law of the programming error: gaussian, or a named device (`steadynet devices` lists them).
+        weight_bits: M, bits of a weight's magnitude, 1 to 16.
+        device_bits: K, bits of one device; K divides M, and M/K devices hold a weight.
+        rule: What decides how much a state-dependent device errs: its own level (device), or the whole
+            weight, as in the authors' code (weight).
+        scale: Largest weight that the codes span: that of each tensor, or of each output channel.
+        quantize: Quantise weights to M bits.
+        both_crossbars: Both devices of a sign pair err, not only the one in use (std √2 larger).
+        path: One error per weight (fast), or one per device (the reference): the same law.
+    """
+
+    device: str = GAUSSIAN
+    weight_bits: int = 8
+    device_bits: int = 2
+    rule: Literal["device", "weight"] = "device"
+    scale: Literal["tensor", "channel"] = "tensor"
+    quantize: bool = True
+    both_crossbars: bool = False
+    path: Literal["weight", "device"] = "weight"
+
+    def __post_init__(self) -> None:
+        self.build(0.0)
+
+    def build(self, sigma_d: float) -> Device:
+        """Return the device at `sigma_d`.
+
+        Raises:
+            SteadyNetError: If a value is out of range or a name unknown.
+        """
+        check_choice("device", self.device, (GAUSSIAN, *PRESETS))
+        gaussian = self.device == GAUSSIAN
+        variation: Variation = Gaussian(sigma_d) if gaussian else preset(self.device, sigma_d, self.rule)
+        return Device(
+            weight_bits=self.weight_bits,
+            device_bits=self.device_bits,
+            variation=variation,
+            quantize=self.quantize,
+            scale=self.scale,
+            both_crossbars=self.both_crossbars,
+            path=self.path,
+        )
+
+
+@dataclass(frozen=True)
+class RecipeOptions:
+    """Training recipe. An option that is not given has the recipe's own value.
+
+    Args:
+        recipe: vanilla, noise, noise-t4, noise-t16-clip1.5, ovf, irs, or the import path of a Recipe.
+        temperature: T: logits are divided by it in training.
+        clip: Weights are clipped at so many of their std after each step; none for no clipping.
+        train_sigma_d: σ_d in training; the device's by default.
+        beta: β, weight of the negative feedback (ovf, irs).
+        n: N, number of feedback forwards (ovf) or of taps (irs).
+        delta_sigma: Δσ, by which σ_d grows from one feedback forward to the next (ovf); may be negative.
+        gamma: Order of the feedback's weights γ (ovf, irs).
+        a_b: Amplification of the backbone's output; 1/(N+1) in the paper (ovf, irs).
+        a_f: Amplification of the feedback; 1/(N+1) in the paper (ovf, irs).
+        detach_feedback: The feedback gives the backbone no gradient (ovf, irs).
+        rescale_draws: All forwards of a step share one draw, rescaled (ovf).
+        batchnorm: Forwards that update BatchNorm's statistics (ovf).
+        heads_noise: The feedback heads' weights are noisy too (irs).
+        heads_hidden: Width of a head's hidden layer (irs).
+        taps: Modules whose outputs feed the heads, from shallow to deep; found by rule by default (irs).
+    """
+
+    recipe: str = "noise"
+    temperature: float | None = None
+    clip: float | Literal["none"] | None = None
+    train_sigma_d: float | None = None
+    beta: float | None = None
+    n: int | None = None
+    delta_sigma: float | None = None
+    gamma: Literal["paper", "reversed"] | None = None
+    a_b: float | None = None
+    a_f: float | None = None
+    detach_feedback: bool | None = None
+    rescale_draws: bool | None = None
+    batchnorm: Literal["all", "backbone"] | None = None
+    heads_noise: bool | None = None
+    heads_hidden: int | None = None
+    taps: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.recipe in RECIPES:
+            self.build()
+        elif not is_import_path(self.recipe):
+            raise unknown("recipe", self.recipe, (*RECIPES, "my_pkg.recipes.mine (an import path)"))
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The options that were given, by the names that `Recipe.replace` takes."""
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "recipe"}
+        given = {name: value for name, value in given.items() if value is not None}
+        return given | ({"clip": None} if self.clip == "none" else {})
+
+    def build(self) -> Recipe:
+        """Return the recipe with its changes. One by import path is imported, and torch with it.
+
+        Raises:
+            SteadyNetError: If there is no such recipe or option, or a value is out of range.
+        """
+        if self.recipe in RECIPES:
+            return recipe(self.recipe, **self.changes)
+        from steadynet.cli.build import import_object
+
+        found = import_object("recipe", self.recipe)
+        if not isinstance(found, Recipe):
+            raise SteadyNetError(f"recipe {self.recipe} must be a steadynet.Recipe, got {found!r}")
+        return found.replace(**self.changes)
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Training.
+
+    Args:
+        epochs: Passes over the training images; the learning rate falls to 0 over them by a cosine.
+        batch_size: Images of a step, over all processes.
+        lr: Learning rate at the start.
+        optimizer: adam, or sgd with momentum 0.9.
+        weight_decay: L2 penalty, as the optimizer applies it.
+        gradient_clip: Bound on the gradient's norm; 0 for none.
+        accumulate: Batches whose gradients are added before a step.
+        precision: Arithmetic; fp16 on GPUs only.
+        channels_last: Keep images and features channels-last in memory (faster convolutions).
+        accelerator: What computes.
+        devices: Processes on each machine: one a GPU, or so many on the CPU.
+        nodes: Machines.
+        val_draws: Chips over which validation accuracy is averaged at the end of each epoch.
+        checkpoint_every: Steps between checkpoints within an epoch; 0 for one at each epoch's end only.
+        loggers: Where the history goes, besides the terminal; tensorboard needs the extra of that name.
+        workers: Processes that load images; 0 loads them in the training process.
+        threads: CPU threads of torch; its own choice by default.
+        progress: Show a progress bar.
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    lr: float = 1e-3
+    optimizer: Literal["adam", "sgd"] = "adam"
+    weight_decay: float = 0.0
+    gradient_clip: float = 0.0
+    accumulate: int = 1
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    channels_last: bool = False
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    devices: int = 1
+    nodes: int = 1
+    val_draws: int = 4
+    checkpoint_every: int = 0
+    loggers: list[Literal["csv", "tensorboard"]] = field(default_factory=lambda: ["csv"])
+    workers: int = 0
+    threads: int | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        check_number("--lr", self.lr, above=0)
+        check_number("--weight-decay", self.weight_decay, at_least=0)
+        check_number("--gradient-clip", self.gradient_clip, at_least=0)
+        for what in ("epochs", "batch_size", "accumulate", "devices", "nodes", "val_draws"):
+            check_integer("--" + what.replace("_", "-"), getattr(self, what), at_least=1)
+        check_integer("--checkpoint-every", self.checkpoint_every, at_least=0)
+        check_integer("--workers", self.workers, at_least=0)
+        if self.threads is not None:
+            check_integer("--threads", self.threads, at_least=1)
+        for logger in self.loggers:
+            check_choice("logger", logger, ("csv", "tensorboard"))
+        if self.precision == "fp16" and self.accelerator == "cpu":
+            raise SteadyNetError("--precision fp16 needs a GPU: take bf16 or fp32 on the CPU")

@@ -1,0 +1,245 @@
+"""From a command's words and YAML file to its dataclasses of options, with refusals of one line."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+
+import docstring_parser
+import yaml
+from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
+
+from steadynet.cli.types import expected, is_switch, kind_of, members, metavar
+from steadynet.cli.words import OptionKind, normalise, unknown_option
+from steadynet.errors import SteadyNetError, unknown
+from steadynet.files import write_text_atomically
+
+T = TypeVar("T")
+
+CONFIG_NAME = "config.yaml"
+# What a run is told about its folder belongs to one call, not to the run.
+TRANSIENT = ("overwrite", "resume")
+
+
+class HelpFormatter(DefaultHelpFormatter):
+    """Option, what it takes, what it does, its default; without Python's type names."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=110)
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        if action.dest == "print_config":
+            return "print all options with their values as YAML, for --config, and exit"
+        return action.help or ""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings:
+            return str(action.metavar or action.dest)
+        if action.dest == "print_config":
+            return "--print-config"
+        shown = action.option_strings
+        if isinstance(action, ActionYesNo):
+            return f"{shown[0]}, --no-{shown[0][2:]}" if action.default in (True, None) else shown[0]
+        words = ", ".join(name for name in shown if not name.endswith("+"))
+        takes = f" {action.metavar}" if action.nargs != 0 and action.metavar else ""
+        return words + takes
+
+
+class Parser(ArgumentParser):
+    """jsonargparse's parser; its errors are a SteadyNetError of one line, with the option as it is typed."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise `SteadyNetError`."""
+        raise SteadyNetError(_one_line(message, self)) from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """What a subcommand is called, does and takes.
+
+    Args:
+        name: Its name.
+        summary: One line for the list of commands.
+        groups: Its dataclasses of options.
+        positional: The field that is given without its name, if there is one.
+        examples: Lines for the end of its help.
+        ignored: Fields that this command does not take; they keep their defaults.
+    """
+
+    name: str
+    summary: str
+    groups: tuple[type, ...]
+    positional: str | None = None
+    examples: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    def fields(self) -> dict[str, tuple[type, dataclasses.Field[Any], Any]]:
+        """Return each option's group, field and type."""
+        found: dict[str, tuple[type, dataclasses.Field[Any], Any]] = {}
+        for group in self.groups:
+            hints = get_type_hints(group)
+            for f in dataclasses.fields(group):
+                if f.name not in self.ignored:
+                    found[f.name] = (group, f, hints[f.name])
+        return found
+
+
+class Options:
+    """The options of one call: its dataclasses by their class, and all values as plain types."""
+
+    def __init__(self, command: Command, values: Mapping[str, Any]) -> None:
+        self.command = command
+        self.values = {name: values[name] for name in command.fields()}
+        self._groups = {
+            group: group(
+                **{f.name: values[f.name] for f in dataclasses.fields(group) if f.name in self.values}
+            )
+            for group in command.groups
+        }
+
+    def __getitem__(self, group: type[T]) -> T:
+        return self._groups[group]
+
+    def config(self) -> dict[str, Any]:
+        """Return what `--config` takes back: all values but those that belong to one call."""
+        return {name: value for name, value in self.values.items() if name not in TRANSIENT}
+
+    def save(self, folder: Path) -> None:
+        """Write the effective options into `folder`, as `--config` takes them."""
+        header = f"# steadynet {self.command.name} --config {CONFIG_NAME}\n"
+        write_text_atomically(folder / CONFIG_NAME, header + dump(self.config()))
+
+
+def dump(values: Mapping[str, Any]) -> str:
+    """Return values as YAML, in their order."""
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
+
+
+def parse(command: Command, argv: Sequence[str], defaults: Mapping[str, Any] | None = None) -> Options | None:
+    """Parse the words after the subcommand's name.
+
+    Args:
+        command: The subcommand.
+        argv: The words.
+        defaults: Values that replace the options' own defaults, as those of the run that is evaluated.
+
+    Returns:
+        The options; None if help or the configuration was printed, so that nothing is left to do.
+
+    Raises:
+        SteadyNetError: On anything that is not understood or out of range.
+    """
+    parser = build_parser(command, defaults)
+    words = normalise(argv, option_kinds(command), positional=command.positional is not None)
+    try:
+        namespace = parser.parse_args(words)
+    except SystemExit:
+        return None
+    return Options(command, namespace.as_dict())
+
+
+def build_parser(command: Command, defaults: Mapping[str, Any] | None = None) -> Parser:
+    """Return the parser of a subcommand."""
+    name = f" {command.positional.upper()}" if command.positional else ""
+    parser = Parser(
+        prog=f"steadynet {command.name}",
+        usage=f"steadynet {command.name}{name} [options]",
+        description=command.summary,
+        epilog="examples:\n  " + "\n  ".join(command.examples) if command.examples else None,
+        formatter_class=_RawEpilog,
+        default_env=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--config",
+        action="config",
+        metavar="FILE",
+        help="YAML file of options; those on the command line after it come on top. "
+        "Every run saves its own as config.yaml.",
+    )
+    groups = {group: parser.add_argument_group(_title(group)) for group in command.groups}
+    helps = {group: _helps(group) for group in command.groups}
+    for name, (group, f, kind) in command.fields().items():
+        default = (defaults or {}).get(name, _default(f))
+        arguments: dict[str, Any] = {"default": default, "help": _help(helps[group][name], default)}
+        if name == command.positional:
+            parser.add_argument(name, type=kind, nargs="?", metavar=name.upper(), **arguments)
+        elif is_switch(kind):
+            groups[group].add_argument(_spell(name), action=ActionYesNo(no_prefix="no-"), **arguments)
+        else:
+            groups[group].add_argument(_spell(name), type=kind, metavar=metavar(name, kind), **arguments)
+    return parser
+
+
+def option_kinds(command: Command) -> dict[str, OptionKind]:
+    """Return how each option, as it is typed, takes its values."""
+    kinds: dict[str, OptionKind] = {"config": "value", "help": "bare", "print-config": "bare"}
+    for name, (_, _, hint) in command.fields().items():
+        if name != command.positional:
+            kinds[name.replace("_", "-")] = kind_of(hint)
+    return kinds
+
+
+class _RawEpilog(HelpFormatter):
+    """Keeps the lines of the examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return text
+        return super()._fill_text(text, width, indent)
+
+
+def _spell(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _default(f: dataclasses.Field[Any]) -> Any:
+    return f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+
+
+def _help(text: str, default: Any) -> str:
+    if default is None or default == {} or default is False:
+        return text.replace("%", "%%")
+    values: list[Any] = list(default) if isinstance(default, list) else [default]  # pyright: ignore[reportUnknownArgumentType]
+    shown = " ".join("yes" if value is True else str(value) for value in values)
+    return f"{text} [{shown}]".replace("%", "%%")
+
+
+def _title(group: type) -> str:
+    return (group.__doc__ or group.__name__).strip().splitlines()[0].rstrip(".")
+
+
+def _helps(group: type) -> dict[str, str]:
+    """Return each field's line of the docstring."""
+    parsed = docstring_parser.parse(group.__doc__ or "", style=docstring_parser.DocstringStyle.GOOGLE)
+    return {p.arg_name: " ".join((p.description or "").split()) for p in parsed.params}
+
+
+def _one_line(message: str, parser: Parser) -> str:
+    """Return jsonargparse's message in our words, on one line."""
+    actions = {action.dest: action for action in parser._actions}  # pyright: ignore[reportPrivateUsage]
+    if found := re.match(r'Parser key "([\w.]+)":', message):
+        key = found[1]
+        value = re.search(r"(?:Got|Given) value: ?(.*)\s*$", message, re.DOTALL)
+        if key == "config":
+            return "option --config: " + " ".join(message.split(":", 1)[1].split())
+        hint = getattr(actions.get(key.split(".")[0]), "_typehint", None)
+        if hint is not None and value is not None:
+            choices = [c for m in members(hint) if get_origin(m) is Literal for c in get_args(m)]
+            if choices and len(members(hint)) == 1:
+                return str(unknown(_spell(key), value[1].strip("'\""), choices))
+            return f"option {_spell(key)} takes {expected(hint)}, got {value[1]!r}"
+    if found := re.match(r"Option '([^']+)' is not accepted", message):
+        known = [dest for dest in actions if dest not in ("help", "config") and not dest.startswith("print_")]
+        return str(unknown_option("option in the configuration file", found[1], known))
+    if message.startswith("Unexpected config"):
+        return "option --config: the file must hold options, one a line, as in 'epochs: 10'"
+    if message.startswith("Problems parsing config"):
+        return "option --config: the file is no YAML: " + " ".join(message.split(":", 1)[1].split())
+    if found := re.match(r"unrecognized arguments: (.*)", message):
+        return f"unexpected word {found[1].split()[0]!r}: options start with --"
+    return " ".join(message.split())

@@ -1,0 +1,61 @@
+"""An option's type in words: how it takes values, what help and refusals say of it."""
+
+from __future__ import annotations
+
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from steadynet.cli.words import OptionKind
+
+
+def members(kind: Any) -> tuple[Any, ...]:
+    """Return the members of a union without None; the type itself if it is none."""
+    if get_origin(kind) in (Union, UnionType):
+        return tuple(member for member in get_args(kind) if member is not type(None))
+    return (kind,)
+
+
+def is_switch(kind: Any) -> bool:
+    """Return whether an option of this type is a switch."""
+    return members(kind) == (bool,)
+
+
+def kind_of(hint: Any) -> OptionKind:
+    """Return how an option of this type takes its values."""
+    if is_switch(hint):
+        return "switch"
+    member = members(hint)[0]
+    if get_origin(member) is list:
+        return "list"
+    return "dict" if get_origin(member) is dict else "value"
+
+
+def metavar(name: str, kind: Any) -> str:
+    """Return what help shows for the value of the option `name`."""
+    words: list[str] = []
+    for member in members(kind):
+        if get_origin(member) is list:
+            words.append(metavar(name, get_args(member)[0]) + " ...")
+        elif get_origin(member) is Literal:
+            words.append("|".join(str(choice) for choice in get_args(member)))
+        elif get_origin(member) is dict:
+            words.append("{...}")
+        else:
+            text = "PATH" if name in ("out", "init", "data_root") else "NAME"
+            words.append({int: "N", float: "X"}.get(member, text))
+    return "|".join(words)
+
+
+def expected(kind: Any) -> str:
+    """Return in words what an option of this type takes."""
+    words: list[str] = []
+    for member in members(kind):
+        if get_origin(member) is list:
+            words.append(expected(get_args(member)[0]) + ", one or more")
+        elif get_origin(member) is Literal:
+            words.extend(repr(choice) for choice in get_args(member))
+        elif get_origin(member) is dict:
+            words.append("names with values")
+        else:
+            words.append({int: "an integer", float: "a number", bool: "true or false"}.get(member, "a text"))
+    return " or ".join(words)

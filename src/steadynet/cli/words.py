@@ -1,0 +1,141 @@
+"""The words of a command line brought into the one form that the parser knows.
+
+`--model.width 0.25` becomes an entry of `model_options`, `--recipe.ovf.beta 0.1` one of `recipe_options`;
+`--sigma-d 0.1 0.2` and `--sigma-d 0.1,0.2` become a list; `--train_sigma_d` is `--train-sigma-d`. A word that
+is no option is refused with the nearest names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import yaml
+
+from steadynet.errors import SteadyNetError
+
+OptionKind = Literal["value", "list", "dict", "switch", "bare"]
+
+
+def normalise(argv: Sequence[str], kinds: Mapping[str, OptionKind], *, positional: bool = False) -> list[str]:
+    """Return the words as the parser takes them, each option with its value in one word.
+
+    Args:
+        argv: The words after the subcommand.
+        kinds: Options, without their dashes, and how each takes its value.
+        positional: Whether a word without dashes is expected.
+
+    Raises:
+        SteadyNetError: If a word is no option, or an option lacks its value.
+    """
+    words: list[str] = []
+    nested: dict[str, dict[str, Any]] = {}
+    at = 0
+    while at < len(argv):
+        word = argv[at]
+        at += 1
+        if word == "-h":
+            words.append("--help")
+            continue
+        if not word.startswith("-"):
+            if not positional:
+                raise SteadyNetError(f"unexpected word {word!r}: options start with --")
+            words.append(word)
+            continue
+        name, equals, value = word.partition("=")
+        head, _, rest = name.removeprefix("--").partition(".")
+        head = head.replace("_", "-")
+        kind = _kind(name, head, rest, kinds)
+        if kind == "bare":
+            words.append({"print-config": "--print_config"}.get(head, f"--{head}") + equals + value)
+        elif kind == "switch":
+            words.append(_switch(head, value if equals else "true"))
+        elif kind == "list":
+            taken = [value] if equals else []
+            while at < len(argv) and not equals and not argv[at].startswith("--"):
+                taken.append(argv[at])
+                at += 1
+            words.append(f"--{head}={_as_list(name, taken)}")
+        else:
+            if not equals:
+                if at >= len(argv) or argv[at].startswith("--"):
+                    raise SteadyNetError(f"option {name} needs a value")
+                value = argv[at]
+                at += 1
+            if kind == "dict" and rest and head == "recipe":
+                recipe, _, key = rest.rpartition(".")
+                if not recipe:
+                    raise SteadyNetError(
+                        f"option {name} needs a recipe and its option: --recipe.ovf.beta 0.1"
+                    )
+                nested.setdefault(recipe, {})[key] = _value(value)
+            elif kind == "dict" and rest:
+                words.append(f"--{_dict_option(head)}.{rest}={value}")
+            else:
+                words.append(f"--{head}={value}")
+    if nested:
+        words.append(f"--recipe-options={json.dumps(nested)}")
+    return words
+
+
+def unknown_option(kind: str, name: str, known: Sequence[str]) -> SteadyNetError:
+    """Return the error for an option that is not known: the nearest ones, or where all are listed."""
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see --help"
+    return SteadyNetError(f"unknown {kind} {name!r}: {hint}")
+
+
+def _dict_option(head: str) -> str:
+    return head if head.endswith("-options") else f"{head}-options"
+
+
+def _kind(name: str, head: str, rest: str, kinds: Mapping[str, OptionKind]) -> OptionKind:
+    known = dict(kinds)
+    for option, kind in kinds.items():
+        if kind == "switch":
+            known[f"no-{option}"] = "switch"
+    if rest and known.get(_dict_option(head)) == "dict":
+        return "dict"
+    if rest or not name.startswith("--") or head not in known:
+        raise unknown_option("option", name, [f"--{option}" for option in kinds])
+    return known[head]
+
+
+def _switch(head: str, value: str) -> str:
+    if value.lower() not in ("true", "false", "yes", "no"):
+        raise SteadyNetError(f"option --{head} takes true or false, got {value!r}")
+    on = value.lower() in ("true", "yes")
+    if on:
+        return f"--{head}"
+    return f"--{head.removeprefix('no-')}" if head.startswith("no-") else f"--no-{head}"
+
+
+def _as_list(name: str, taken: Sequence[str]) -> str:
+    """Return the values as one YAML list."""
+    if len(taken) == 1 and taken[0].startswith("["):
+        return taken[0]
+    values = [part for word in taken for part in word.split(",") if part]
+    if not values:
+        raise SteadyNetError(f"option {name} needs at least one value")
+    return "[" + ", ".join(value if _is_number(value) else json.dumps(value) for value in values) + "]"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.lower().strip("+-") not in ("nan", "inf", "infinity")
+
+
+def _value(text: str) -> Any:
+    """Return a value as YAML has it, and numbers like 1e-3, which YAML 1.1 takes for text, as numbers."""
+    if _is_number(text):
+        number = float(text)
+        return int(text) if text.lstrip("+-").isdigit() else number
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
