@@ -1,0 +1,98 @@
+"""The table on the terminal: recipe × σ_d."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+
+from rich.box import MARKDOWN, SIMPLE_HEAD, Box
+from rich.console import Console
+from rich.table import Table
+
+from steadynet.report.rows import Cell, interval_caption, order, training_caption
+
+
+def print_table(cells: Sequence[Cell], title: str, *, draws: int | None = None) -> None:
+    """Print the table with its captions; without a terminal it is as wide as it needs to be."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    console.print(f"accuracy in %: {title}", highlight=False)
+    console.print(render_table(cells))
+    for line in captions(cells, draws):
+        console.print(line, highlight=False)
+
+
+def markdown_table(cells: Sequence[Cell], title: str, *, draws: int | None = None) -> str:
+    """Return the table with its captions as Markdown."""
+    console = Console(width=400, file=io.StringIO(), no_color=True)
+    with console.capture() as captured:
+        console.print(render_table(cells, MARKDOWN))
+    table = "\n".join(line.rstrip() for line in captured.get().splitlines() if line.strip())
+    notes = "\n".join(f"- {line.replace('*:', 'An asterisk:')}" for line in captions(cells, draws))
+    return f"Accuracy in %: {title}\n\n{table.replace('*', chr(92) + '*')}\n\n{notes}\n"
+
+
+def captions(cells: Sequence[Cell], draws: int | None = None) -> list[str]:
+    """Return what a reader must know: what intervals are over, at which σ_d was trained, what * means.
+
+    Args:
+        cells: From `summarise`.
+        draws: Simulated chips per network and σ_d.
+    """
+    lines = [interval_caption(cells, draws), training_caption(cells)]
+    if any(cell.converged is False for cell in cells):
+        lines.append(
+            "*: not converged (clean accuracy more than 2 points under vanilla's): it needs more steps"
+        )
+    return lines
+
+
+def render_table(cells: Sequence[Cell], box: Box = SIMPLE_HEAD) -> Table:
+    """Return the table: accuracy in % ± half the interval for each recipe and σ_d, and clean accuracy.
+
+    A cell that is not converged bears an asterisk.
+
+    Args:
+        cells: From `summarise`.
+        box: How it is framed.
+    """
+    sigmas = sorted({cell.sigma_d for cell in cells})
+    table = Table(box=box, pad_edge=False)
+    table.add_column("recipe", no_wrap=True)
+    table.add_column("clean", justify="right", no_wrap=True)
+    for sigma in sigmas:
+        table.add_column(f"sigma_d {sigma:g}", justify="right", no_wrap=True)
+    for recipe in order(cell.recipe for cell in cells):
+        own = [cell for cell in cells if cell.recipe == recipe]
+        # A σ_d trained twice (not by our own commands) gives a line for each.
+        lines = max(sum(cell.sigma_d == sigma for cell in own) for sigma in sigmas)
+        for line in range(lines):
+            row = [_nth(own, sigma, line) for sigma in sigmas]
+            table.add_row(
+                recipe, _clean([cell for cell in row if cell is not None]), *map(accuracy_text, row)
+            )
+    return table
+
+
+def accuracy_text(cell: Cell | None) -> str:
+    """Return accuracy ± half its interval in %, with an asterisk if the training is not converged."""
+    if cell is None or "accuracy" not in cell.metrics:
+        return "-"
+    accuracy = cell.metrics["accuracy"]
+    half = "" if math.isnan(accuracy.half_width) else f" ± {100 * accuracy.half_width:.2f}"
+    return f"{100 * accuracy.mean:.2f}{half}{'*' if cell.converged is False else ''}"
+
+
+def _nth(cells: Sequence[Cell], sigma: float, line: int) -> Cell | None:
+    found = [cell for cell in cells if cell.sigma_d == sigma]
+    return found[line] if line < len(found) else None
+
+
+def _clean(cells: Sequence[Cell]) -> str:
+    """Return the clean accuracy in %, as a range where the networks differ from σ_d to σ_d."""
+    values = sorted({round(100 * cell.clean, 2) for cell in cells if not math.isnan(cell.clean)})
+    if not values:
+        return "-"
+    return f"{values[0]:.2f}" if len(values) == 1 else f"{values[0]:.2f} … {values[-1]:.2f}"
