@@ -46,7 +46,7 @@ class _Conv:
     channels: int
     kernel: tuple[int, ...]
     entered: Tensor
-    left: Tensor | None = None
+    producer: str | None
 
 
 def named_taps(backbone: nn.Module, example: Tensor, names: Sequence[str]) -> tuple[Tap, ...]:
@@ -87,7 +87,7 @@ def find_taps(backbone: nn.Module, example: Tensor, n: int | None = None) -> tup
     Raises:
         SteadyNetError: If the network has fewer than two blocks, or fewer than `n` taps.
     """
-    convs, producers, last = _trace(backbone, example)
+    convs, last = _trace(backbone, example)
     if not convs:
         raise SteadyNetError(
             f"IRS finds no convolution that runs in {type(backbone).__name__}: name its taps by taps=[…]"
@@ -100,11 +100,10 @@ def find_taps(backbone: nn.Module, example: Tensor, n: int | None = None) -> tup
     taps: list[Tap] = []
     for following in blocks[1:]:
         first = following[0]
-        producer = producers.get(id(first.entered))
         taps.append(
             _tap(first.name, "input", first.entered)
-            if producer is None
-            else _tap(producer, "output", first.entered)
+            if first.producer is None
+            else _tap(first.producer, "output", first.entered)
         )
     wanted = len(taps) if n is None else n
     if wanted == len(taps) + 1 and last is not None:
@@ -116,10 +115,8 @@ def find_taps(backbone: nn.Module, example: Tensor, n: int | None = None) -> tup
     return tuple(taps[:wanted])
 
 
-def _trace(
-    backbone: nn.Module, example: Tensor
-) -> tuple[list[_Conv], dict[int, str], tuple[str, Tensor] | None]:
-    """Run once; return convolutions in order, who made each tensor last, and the last feature map."""
+def _trace(backbone: nn.Module, example: Tensor) -> tuple[list[_Conv], tuple[str, Tensor] | None]:
+    """Run once; return the convolutions in order, and the last feature map with the module that made it."""
     convs: list[_Conv] = []
     producers: dict[int, str] = {}
     kept: list[Tensor] = []  # Tensors are told apart by id, so none may be freed while we watch.
@@ -129,19 +126,21 @@ def _trace(
     def before(name: str, conv: nn.Conv2d) -> Any:
         def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
             kept.append(inputs[0])
-            convs.append(_Conv(name, conv.out_channels, tuple(conv.kernel_size), inputs[0]))
+            # The module that handed the tensor over last is the outermost one: layer1, not its last ReLU.
+            producer = producers.get(id(inputs[0]))
+            convs.append(_Conv(name, conv.out_channels, tuple(conv.kernel_size), inputs[0], producer))
 
         return hook
 
-    def after(name: str, is_conv: bool) -> Any:
+    def after(name: str) -> Any:
         def hook(_module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
             if not isinstance(output, Tensor) or output.dim() != 4:
                 return
             kept.append(output)
             producers[id(output)] = name
-            if is_conv:
-                convs[-1].left = output
-            last[:] = [(name, output)]
+            # What global pooling leaves is no map any more.
+            if output.shape[2:] != (1, 1) or not last:
+                last[:] = [(name, output)]
 
         return hook
 
@@ -150,10 +149,9 @@ def _trace(
             continue
         if isinstance(module, nn.Conv2d):
             hooks.append(module.register_forward_pre_hook(before(name, module)))
-        hooks.append(module.register_forward_hook(after(name, isinstance(module, nn.Conv2d))))
+        hooks.append(module.register_forward_hook(after(name)))
     _run_once(backbone, example, hooks)
-    # Global pooling leaves no map to classify: the last block's tap is the last one larger than 1 × 1.
-    return convs, producers, last[0] if last else None
+    return convs, last[0] if last else None
 
 
 def _main_path(convs: Sequence[_Conv]) -> list[_Conv]:

@@ -1,0 +1,184 @@
+"""Batches whose order and augmentation are functions of (seed, epoch, batch), so that any run can be replayed.
+
+The order of epoch e is one permutation drawn from (seed, e); what a random transform does to image i is
+drawn from (seed, e, i). So a loader can go on from any batch, on any number of workers and processes,
+with the very batches that it would have given.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, default_collate
+
+from steadynet.data.imageset import ImageSet
+from steadynet.errors import SteadyNetError, check_integer
+from steadynet.randomness import stable_seed
+
+
+def as_dataset(data: Any, what: str = "data") -> Dataset[Any]:
+    """Return `data` as a map-style dataset of (input, label).
+
+    Args:
+        data: A map-style dataset, or a pair (inputs, labels) of tensors of equal length.
+        what: What to call it in an error.
+
+    Raises:
+        SteadyNetError: If it is empty, an iterable dataset, a loader, or a pair that does not match.
+    """
+    if isinstance(data, DataLoader):
+        raise SteadyNetError(
+            f"{what} must be a dataset, not a DataLoader: pass loader.dataset (batches are ordered replayably here)"
+        )
+    if isinstance(data, IterableDataset):
+        raise SteadyNetError(f"{what} must be a map-style dataset: an iterable one has no order that can be replayed")
+    if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(item, Tensor) for item in data):
+        inputs, labels = data
+        if len(inputs) != len(labels):
+            raise SteadyNetError(f"{what} has {len(inputs)} inputs and {len(labels)} labels: give as many of each")
+        if labels.is_floating_point():
+            raise SteadyNetError(f"the labels of {what} are {labels.dtype}: give class numbers as integers")
+        data = TensorDataset(inputs, labels.long())
+    if not isinstance(data, Dataset) or not hasattr(data, "__len__"):
+        raise SteadyNetError(
+            f"{what} must be a map-style dataset or a pair of tensors (inputs, labels), got {type(data).__name__}"
+        )
+    if len(data) == 0:  # pyright: ignore[reportArgumentType] (it has __len__)
+        raise SteadyNetError(f"{what} is empty")
+    return data
+
+
+class Loader:
+    """An iterable of (inputs, labels) batches that can be replayed and resumed.
+
+    Each full pass is an epoch and moves on to the next one.
+
+    Args:
+        dataset: Anything that `as_dataset` takes.
+        batch_size: Images of a global batch, over all ranks together.
+        seed: Decides order and augmentation.
+        shuffle: Whether each epoch has an order of its own; otherwise it is the dataset's.
+        augment: Whether an `ImageSet` applies its augmentation. Other datasets do what they do.
+        drop_last: Whether an incomplete last batch is left out. With `shuffle`, one that would leave a
+            rank a single image is left out in any case: BatchNorm cannot learn from one image.
+        workers: Worker processes, for datasets other than `ImageSet`.
+        rank: This process's number.
+        world: Processes that share each global batch. Rank r takes images r, r + world, … of it; what does not divide
+            by `world` is left out of the last batch, so that all ranks have equal shares.
+
+    Raises:
+        SteadyNetError: If the dataset or a number cannot be used, or no batch would be left.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = True,
+        augment: bool = False,
+        drop_last: bool = False,
+        workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.dataset = as_dataset(dataset)
+        check_integer("world", world, at_least=1)
+        check_integer("rank", rank, at_least=0, at_most=world - 1)
+        check_integer("batch_size", batch_size, at_least=world)
+        check_integer("seed", seed, at_least=0)
+        check_integer("workers", workers, at_least=0)
+        self.batch_size, self.seed, self.shuffle, self.augment = batch_size, seed, shuffle, augment
+        self.workers, self.rank, self.world = workers, rank, world
+        self._images = len(self.dataset)  # pyright: ignore[reportArgumentType] (as_dataset checks it)
+        whole, rest = divmod(self._images, batch_size)
+        rest -= rest % world
+        least = 2 * world if shuffle else world
+        self._length = whole + (0 if drop_last or rest < least else 1)
+        if self._length == 0:
+            raise SteadyNetError(
+                f"{self._images} images give no batch of {batch_size} over {world} processes: lower batch_size"
+            )
+        self._epoch = 0
+        self._batch = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def set_epoch(self, epoch: int) -> None:
+        """Start at the first batch of `epoch` next."""
+        check_integer("epoch", epoch, at_least=0)
+        self._epoch, self._batch = epoch, 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the epoch and how many of its batches have been given."""
+        return {"epoch": self._epoch, "batch": self._batch}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on where `state_dict` was taken."""
+        self._epoch, self._batch = int(state_dict["epoch"]), int(state_dict["batch"])
+
+    def __iter__(self) -> Iterator[tuple[Any, Tensor]]:
+        epoch = self._epoch
+        shares = self._shares(epoch, self._batch)
+        for batch in self._fetch(shares, epoch):
+            self._batch += 1
+            if self._batch == self._length:
+                self._epoch, self._batch = epoch + 1, 0
+            yield batch
+
+    def _shares(self, epoch: int, start: int) -> list[list[int]]:
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(stable_seed(self.seed, "order", epoch))
+            order = torch.randperm(self._images, generator=generator)
+        else:
+            order = torch.arange(self._images)
+        shares: list[list[int]] = []
+        for index in range(start, self._length):
+            batch = order[index * self.batch_size : (index + 1) * self.batch_size]
+            batch = batch[: len(batch) - len(batch) % self.world]
+            shares.append(batch[self.rank :: self.world].tolist())
+        return shares
+
+    def _fetch(self, shares: Sequence[list[int]], epoch: int) -> Iterator[tuple[Any, Tensor]]:
+        if isinstance(self.dataset, ImageSet):
+            key = (self.seed, epoch) if self.augment else None
+            for share in shares:
+                yield self.dataset.batch(torch.tensor(share), augment_key=key)
+            return
+        replayed = _Replayed(self.dataset, self.seed, epoch)
+        if self.workers == 0:
+            for share in shares:
+                yield default_collate([replayed[index] for index in share])
+            return
+        yield from DataLoader(replayed, batch_sampler=list(shares), num_workers=self.workers)
+
+
+class _Replayed(Dataset[Any]):
+    """A dataset whose random transforms are functions of (seed, epoch, index).
+
+    Transforms draw from the global generators of torch, NumPy and Python; those are seeded for the item
+    and given back as they were.
+    """
+
+    def __init__(self, dataset: Dataset[Any], seed: int, epoch: int) -> None:
+        self.dataset, self.seed, self.epoch = dataset, seed, epoch
+
+    def __getitem__(self, index: int) -> Any:
+        number = stable_seed(self.seed, "item", self.epoch, index)
+        before = random.getstate(), np.random.get_state()  # noqa: NPY002 (transforms use the old generator)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(number)
+                np.random.seed(number % 2**32)  # noqa: NPY002
+                random.seed(number)
+                return self.dataset[index]
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])  # noqa: NPY002

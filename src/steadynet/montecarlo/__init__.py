@@ -1,0 +1,16 @@
+"""Monte Carlo over chips: the engine, its figures and their intervals."""
+
+from steadynet.montecarlo.curve import Curve, curve, paired_difference
+from steadynet.montecarlo.engine import monte_carlo
+from steadynet.montecarlo.result import Estimate, MonteCarloResult, Percentile, Yield
+
+__all__ = [
+    "Curve",
+    "Estimate",
+    "MonteCarloResult",
+    "Percentile",
+    "Yield",
+    "curve",
+    "monte_carlo",
+    "paired_difference",
+]

@@ -1,0 +1,94 @@
+"""Accuracy over σ_d, and the largest σ_d that keeps an accuracy; paired differences on shared draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from steadynet.errors import SteadyNetError, check_number
+from steadynet.montecarlo.engine import monte_carlo
+from steadynet.montecarlo.intervals import mean_interval
+from steadynet.montecarlo.result import LEVEL, Estimate, MonteCarloResult
+from steadynet.nvm.device import Device
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Results at growing σ_d, on the same draws."""
+
+    results: tuple[MonteCarloResult, ...]
+
+    @property
+    def sigma_d(self) -> tuple[float, ...]:
+        """The σ_d, from small to large."""
+        return tuple(result.sigma_d for result in self.results)
+
+    def largest_sigma_d(self, accuracy: float) -> float | None:
+        """Return the largest σ_d up to which the mean accuracy stays at `accuracy` or above.
+
+        It is interpolated linearly where the curve first falls below. None if it is below at the smallest
+        σ_d; infinity if it never falls below within the curve.
+
+        Raises:
+            SteadyNetError: If `accuracy` is not within 0 … 1.
+        """
+        check_number("accuracy", accuracy, at_least=0, at_most=1)
+        points = [(result.sigma_d, result.accuracy.mean) for result in self.results]
+        if points[0][1] < accuracy:
+            return None
+        for (left, high), (right, low) in zip(points, points[1:], strict=False):
+            if low < accuracy:
+                return left + (right - left) * (high - accuracy) / (high - low)
+        return math.inf
+
+
+def check_sigmas(sigma_d: Sequence[float]) -> tuple[float, ...]:
+    """Return the σ_d as a tuple.
+
+    Raises:
+        SteadyNetError: If there are none, one is negative or not finite, or they do not grow.
+    """
+    values = tuple(sigma_d)
+    if not values:
+        raise SteadyNetError("sigma_d is empty: give at least one value")
+    for value in values:
+        check_number("sigma_d", value, at_least=0)
+    if any(right <= left for left, right in zip(values, values[1:], strict=False)):
+        raise SteadyNetError(f"sigma_d must grow from value to value, got {', '.join(f'{v:g}' for v in values)}")
+    return values
+
+
+def curve(model: nn.Module, device: Device, test: Any, sigma_d: Sequence[float], **options: Any) -> Curve:
+    """Return the results of `monte_carlo` at each σ_d.
+
+    Args:
+        model: A trained network.
+        device: Where it is programmed; its own σ_d is replaced.
+        test: As for `monte_carlo`.
+        sigma_d: Growing values.
+        **options: As for `monte_carlo`. Draw k has the same standard normals at every σ_d.
+
+    Raises:
+        SteadyNetError: If the values of σ_d cannot be used; see also `monte_carlo`.
+    """
+    values = check_sigmas(sigma_d)
+    return Curve(tuple(monte_carlo(model, device.at(value), test, **options) for value in values))
+
+
+def paired_difference(a: MonteCarloResult, b: MonteCarloResult) -> Estimate:
+    """Return accuracy of `a` minus accuracy of `b`, draw by draw, with the interval of its mean.
+
+    Raises:
+        SteadyNetError: If the two do not share draws and images.
+    """
+    for what in ("seed", "stream", "first_draw", "draws", "images"):
+        left, right = getattr(a, what), getattr(b, what)
+        if left != right:
+            raise SteadyNetError(f"results are paired only on shared draws: {what} is {left} and {right}")
+    difference = a.accuracy.values - b.accuracy.values
+    std = float(difference.std(ddof=1)) if len(difference) > 1 else math.nan
+    return Estimate(float(difference.mean()), std, mean_interval(difference, LEVEL), difference)

@@ -1,0 +1,100 @@
+"""What is measured on the logits of one draw, as sums that add up over batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from steadynet.errors import SteadyNetError
+
+BINS = 15
+
+
+@dataclass(frozen=True)
+class DrawSums:
+    """Sums over the images of one draw (or a batch of it), float64.
+
+    Attributes:
+        images: How many.
+        correct: Correct predictions.
+        nll: Σ −log p_y.
+        brier: Σ Σ_c (p_c − [c = y])².
+        ekl: Σ over correct predictions of −log p_y = KL(one-hot ‖ softmax).
+        bins: [3, BINS]: count, Σ confidence, Σ correct of the predictions by their confidence.
+    """
+
+    images: int
+    correct: float
+    nll: float
+    brier: float
+    ekl: float
+    bins: Tensor
+
+    def __add__(self, other: DrawSums) -> DrawSums:
+        return DrawSums(
+            self.images + other.images,
+            self.correct + other.correct,
+            self.nll + other.nll,
+            self.brier + other.brier,
+            self.ekl + other.ekl,
+            self.bins + other.bins,
+        )
+
+    @property
+    def calibration_error(self) -> float:
+        """Expected calibration error: Σ_bins share of the bin · |its accuracy − its mean confidence|.
+
+        Source: Guo et al., "On calibration of modern neural networks", 2017; 15 bins of equal width.
+        """
+        count, confidence, correct = self.bins
+        return float((confidence - correct).abs().sum() / count.sum())
+
+
+def measure(logits: Tensor, labels: Tensor) -> tuple[DrawSums, Tensor, Tensor]:
+    """Return the sums of a batch, its softmax [B, C] and each row's entropy [B] (natural units), float64.
+
+    Args:
+        logits: [B, C].
+        labels: int64 [B].
+
+    Raises:
+        SteadyNetError: If the logits are not finite or a label is outside the classes.
+    """
+    if logits.dim() != 2 or len(logits) != len(labels):
+        raise SteadyNetError(f"logits must be [{len(labels)}, classes], got {tuple(logits.shape)}")
+    if not bool(torch.isfinite(logits).all()):
+        raise SteadyNetError("the network's output is NaN or infinite: its weights are broken, or sigma_d is too large")
+    low, high = torch.aminmax(labels)
+    if int(low) < 0 or int(high) >= logits.shape[1]:
+        raise SteadyNetError(
+            f"labels run from {int(low)} to {int(high)}, the network has classes 0 to {logits.shape[1] - 1}"
+        )
+    # MPS has no float64, and the rest is small: leave the device here.
+    log_p = torch.log_softmax(logits.detach().cpu().double(), dim=1)
+    labels = labels.cpu()
+    p = log_p.exp()
+    confidence, prediction = p.max(dim=1)
+    correct = prediction == labels
+    nll = -log_p.gather(1, labels[:, None])[:, 0]
+    brier = (p**2).sum(1) - 2 * p.gather(1, labels[:, None])[:, 0] + 1
+    index = (confidence * BINS).ceil().long().sub_(1).clamp_(0, BINS - 1)
+    bins = torch.zeros(3, BINS, dtype=torch.float64)
+    bins[0].index_add_(0, index, torch.ones_like(confidence))
+    bins[1].index_add_(0, index, confidence)
+    bins[2].index_add_(0, index, correct.double())
+    sums = DrawSums(
+        len(labels),
+        float(correct.sum()),
+        float(nll.sum()),
+        float(brier.sum()),
+        float(nll[correct].sum()),
+        bins,
+    )
+    return sums, p, -(p * log_p).sum(1)
+
+
+def entropy(p: Tensor) -> Tensor:
+    """Return −Σ_c p_c log p_c of each row of [B, C], 0 log 0 = 0."""
+    return torch.special.entr(p).sum(1)

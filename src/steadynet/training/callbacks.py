@@ -1,0 +1,194 @@
+"""What watches a training: the best backbone, the history, checkpoints, and Ctrl-C."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
+
+from steadynet.files import write_atomically
+from steadynet.training.module import TrainingModule
+
+CHECKPOINT = "last.ckpt"
+HISTORY = "history.csv"
+COLUMNS = ("epoch", "step", "lr", "loss", "val_accuracy", "val_accuracy_noisy", "seconds")
+
+
+class TrainingInterrupted(BaseException):
+    """Ctrl-C was pressed; a checkpoint was written if there is a folder for it.
+
+    It is no `Exception`, as `KeyboardInterrupt` is none, so that no handler of ordinary errors takes it.
+    """
+
+
+class Keeper(Checkpoint):
+    """Keeps what a training must not lose.
+
+    It remembers the backbone of the epoch with the best noisy validation accuracy (the first of equals),
+    writes a row of history at each epoch's end, and writes `last.ckpt` at each epoch's end, every
+    `every` steps, and on Ctrl-C. All that it remembers lies in the checkpoint.
+
+    Args:
+        folder: Where the files go; None writes none.
+        every: Steps between checkpoints within an epoch; 0 for none.
+    """
+
+    def __init__(self, folder: Path | None, every: int = 0) -> None:
+        super().__init__()
+        self.folder = folder
+        self.every = every
+        self.best_accuracy = -1.0
+        self.best_epoch = -1
+        self.best_state: dict[str, Tensor] = {}
+        self.history: list[dict[str, float]] = []
+        self.seconds = 0.0
+        self.interrupted = False
+        self._since = time.monotonic()
+        self._previous: Any = None
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """Where the checkpoint lies."""
+        return None if self.folder is None else self.folder / CHECKPOINT
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that is remembered, as plain types and tensors."""
+        return {
+            "best_accuracy": self.best_accuracy,
+            "best_epoch": self.best_epoch,
+            "best_state": self.best_state,
+            "history": self.history,
+            "seconds": self.seconds + time.monotonic() - self._since,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what `state_dict` returned."""
+        self.best_accuracy = state_dict["best_accuracy"]
+        self.best_epoch = state_dict["best_epoch"]
+        self.best_state = state_dict["best_state"]
+        self.history = state_dict["history"]
+        self.seconds = state_dict["seconds"]
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Watch for Ctrl-C from here on."""
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._on_sigint)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Give Ctrl-C back."""
+        self._restore()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Give Ctrl-C back."""
+        self._restore()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._since = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write a checkpoint where one is due, and stop where Ctrl-C was pressed."""
+        if trainer.is_last_batch:
+            return  # The epoch's end follows, validation and all, and is where a resumed run can start.
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        due = self.every and stepped and trainer.global_step % self.every == 0
+        if stepped and (due or self.interrupted):
+            self._save(trainer)
+        if stepped and self.interrupted:
+            raise TrainingInterrupted
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compare with the best epoch so far, write history and checkpoint."""
+        if not isinstance(pl_module, TrainingModule):
+            return
+        noisy = pl_module.val_accuracy_noisy
+        if noisy > self.best_accuracy:
+            self.best_accuracy, self.best_epoch = noisy, trainer.current_epoch
+            self.best_state = {
+                name: tensor.detach().cpu().clone() for name, tensor in pl_module.backbone.state_dict().items()
+            }
+        self.history.append(
+            {
+                "epoch": trainer.current_epoch,
+                "step": trainer.global_step,
+                "lr": trainer.optimizers[0].param_groups[0]["lr"],
+                "loss": pl_module.mean_loss(),
+                "val_accuracy": pl_module.val_accuracy,
+                "val_accuracy_noisy": noisy,
+                "seconds": round(self.seconds + time.monotonic() - self._since, 3),
+            }
+        )
+        if self.folder is not None and trainer.is_global_zero:
+            append_history(self.folder / HISTORY, self.history)
+        self._save(trainer)
+        if self.interrupted:
+            raise TrainingInterrupted
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        if self.checkpoint is not None:
+            trainer.save_checkpoint(self.checkpoint)
+
+    def _on_sigint(self, number: int, frame: FrameType | None) -> None:
+        # The first Ctrl-C waits for the step to end, so that the checkpoint is whole; the second does not.
+        self.interrupted = True
+        self._restore()
+
+    def _restore(self) -> None:
+        if self._previous is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._previous)
+            self._previous = None
+
+
+def append_history(path: Path, rows: list[dict[str, float]]) -> None:
+    """Bring the CSV at `path` up to `rows`: rows of epochs that it lacks are appended, none is deleted.
+
+    A run that was killed between its history and its checkpoint writes that epoch again, with the same
+    numbers, so an epoch that the file has is left as it is.
+    """
+    written: list[Mapping[str, str]] = []
+    if path.exists():
+        with path.open(newline="") as file:
+            written = list(csv.DictReader(file))
+    known = {int(float(row["epoch"])) for row in written}
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(written)
+            writer.writerows(row for row in rows if row["epoch"] not in known)
+
+    write_atomically(path, write)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Return a training's checkpoint, read with `weights_only`.
+
+    Raises:
+        SteadyNetError: If the file is missing, cut short, or not a checkpoint of a training.
+    """
+    from steadynet.errors import SteadyNetError
+
+    if not path.exists():
+        raise SteadyNetError(f"there is no checkpoint {path}: nothing to resume; start without resume")
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise SteadyNetError(f"{path} is no readable checkpoint ({type(error).__name__}): it may be cut short") from error
+    if not isinstance(checkpoint, dict) or "steadynet" not in checkpoint:
+        raise SteadyNetError(f"{path} is a checkpoint, but not of a SteadyNet training")
+    return checkpoint

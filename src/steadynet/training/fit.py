@@ -1,0 +1,267 @@
+"""Train a network for a noisy device: `fit`."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import TQDMProgressBar
+from torch import Tensor, nn
+
+from steadynet.errors import SteadyNetError
+from steadynet.files import prepare_folder
+from steadynet.loader import Loader, as_dataset
+from steadynet.mapping import check_finite
+from steadynet.nvm.device import Device
+from steadynet.recipes.recipe import Recipe
+from steadynet.training.callbacks import Keeper, TrainingInterrupted, load_checkpoint
+from steadynet.training.forwards import Loss
+from steadynet.training.module import TrainingModule, cross_entropy
+from steadynet.training.settings import LOGGERS, Hardware, LoggerName, Settings
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training leaves.
+
+    Attributes:
+        model: The backbone that was passed in, now with the weights of its best epoch.
+        best_epoch: That epoch, from 0.
+        best_accuracy: Its noisy validation accuracy.
+        history: A row per epoch: epoch, step, lr, loss, val_accuracy, val_accuracy_noisy, seconds.
+        seconds: Wall-clock time of training, over all its resumed parts.
+        interrupted: Whether Ctrl-C ended it early; the best weights so far are in the model.
+        checkpoint: Where the last checkpoint lies, if there is a folder.
+    """
+
+    model: nn.Module
+    best_epoch: int
+    best_accuracy: float
+    history: tuple[Mapping[str, float], ...]
+    seconds: float
+    interrupted: bool
+    checkpoint: Path | None
+
+
+def fit(
+    model: nn.Module,
+    recipe: Recipe,
+    device: Device,
+    train: Any,
+    val: Any,
+    *,
+    settings: Settings | None = None,
+    hardware: Hardware | None = None,
+    out: Path | str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    init: Mapping[str, Tensor] | Path | str | None = None,
+    loss: Loss = cross_entropy,
+    augment: bool = True,
+    loggers: tuple[LoggerName, ...] = ("csv",),
+    progress: bool = False,
+    **changes: Any,
+) -> FitResult:
+    """Train `model` by `recipe` so that it keeps its accuracy on `device`.
+
+    The model is trained in place and keeps its class, its hooks and its parameters' names. After each
+    epoch its accuracy on `val` is taken clean and on a few chips; the weights of the epoch with the best
+    noisy accuracy are those that it ends with.
+
+    Example:
+        >>> import steadynet as sn, torch
+        >>> x, y = torch.randn(64, 1, 8, 8), torch.randint(0, 3, (64,))
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+        >>> result = sn.fit(net, sn.recipe("noise"), sn.Device(), (x, y), (x, y), epochs=2)
+        >>> len(result.history)
+        2
+
+    Args:
+        model: Any module that takes a batch of inputs and returns logits (another task: see `loss`).
+        recipe: How it is trained.
+        device: Where it will be deployed; its `sigma_d` is what the recipe's variation sees by default.
+        train: Training data: a map-style dataset of (input, label), or a pair of tensors.
+        val: Validation data, disjoint from the test data.
+        settings: Epochs, batch size, optimiser, precision, seed; see `Settings`.
+        hardware: Accelerator, devices, nodes; see `Hardware`.
+        out: Folder for checkpoint and logs; none are written if None.
+        resume: Go on from the checkpoint in `out`, exactly where it was written.
+        overwrite: Whether `out` may be a folder that holds files of an earlier run.
+        init: Initial weights, a state_dict or a file of one; the model's own if None.
+        loss: The task's loss of (output, targets).
+        augment: Whether a data set that knows its augmentation applies it in training.
+        loggers: "csv" (`history.csv`) and "tensorboard".
+        progress: Whether a progress bar with loss, clean and noisy validation accuracy is shown.
+        **changes: Fields of `Settings` by name, such as `epochs=10`.
+
+    Raises:
+        SteadyNetError: If an input cannot be used; nothing is written then.
+        DivergenceError: If the loss is not finite; the last good checkpoint stays.
+    """
+    base = settings or Settings()
+    try:
+        chosen = Settings(**{**base.__dict__, **changes})
+    except TypeError as error:
+        raise SteadyNetError(f"fit: {error}; its settings are {', '.join(base.__dict__)}") from None
+    hardware = hardware or Hardware()
+    _check_precision(chosen, hardware)
+    for name in loggers:
+        if name not in LOGGERS:
+            raise SteadyNetError(f"unknown logger {name!r}: known: {', '.join(LOGGERS)}")
+    train_data, val_data = as_dataset(train, "training data"), as_dataset(val, "validation data")
+    if init is not None:
+        from steadynet.deploy.export import load_state
+
+        load_state(model, init)
+    check_finite(model)
+    example = next(iter(Loader(val_data, batch_size=2, shuffle=False)))[0]
+    was_training = model.training
+    model.train()
+    try:
+        module = TrainingModule(
+            model, recipe, device, train_data, val_data, example, chosen, loss, augment
+        )
+        folder = None if out is None else Path(out)
+        keeper = Keeper(folder, chosen.checkpoint_every)
+        resumed = _resumed(keeper, resume)
+        if folder is not None and resumed is None:
+            prepare_folder(folder, overwrite=overwrite)
+        trainer = _trainer(chosen, hardware, keeper, loggers, progress)
+        interrupted = _run(trainer, module, resumed)
+        if keeper.best_state:
+            model.load_state_dict(keeper.best_state)
+    finally:
+        model.train(was_training)
+    return FitResult(
+        model=model,
+        best_epoch=keeper.best_epoch,
+        best_accuracy=keeper.best_accuracy,
+        history=tuple(keeper.history),
+        seconds=float(keeper.state_dict()["seconds"]),
+        interrupted=interrupted,
+        checkpoint=keeper.checkpoint,
+    )
+
+
+def _run(trainer: pl.Trainer, module: TrainingModule, resumed: Path | None) -> bool:
+    """Train; return whether it was interrupted. The global generator is left as it was found."""
+    cuda = list(range(torch.cuda.device_count()))
+    with torch.random.fork_rng(devices=cuda), warnings.catch_warnings():
+        # Batches come from memory, in an order of our own: what Lightning says of workers and samplers is not so.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")
+        try:
+            trainer.fit(module, ckpt_path=resumed, weights_only=True)
+        except TrainingInterrupted:
+            return True
+    return False
+
+
+class _Identity(pl.Callback):
+    """Writes into each checkpoint what training it is of, and refuses one of another."""
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if isinstance(pl_module, TrainingModule):
+            checkpoint["steadynet"] = pl_module.identity()
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if not isinstance(pl_module, TrainingModule):
+            return
+        theirs, ours = checkpoint["steadynet"], pl_module.identity()
+        changed = [
+            f"{group}.{key}: {old.get(key)!r} there, {new.get(key)!r} here"
+            for group in ours
+            for old, new in [(_as_dict(theirs.get(group)), _as_dict(ours[group]))]
+            for key in sorted({*old, *new})
+            if old.get(key) != new.get(key)
+        ]
+        if changed:
+            raise SteadyNetError(f"the checkpoint is of another training ({'; '.join(changed)}): resume with its options")
+
+
+def _as_dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def _resumed(keeper: Keeper, resume: bool) -> Path | None:
+    if not resume:
+        return None
+    if keeper.checkpoint is None:
+        raise SteadyNetError("resume needs the folder of the training to go on with: pass out=…")
+    load_checkpoint(keeper.checkpoint)
+    return keeper.checkpoint
+
+
+def _check_precision(settings: Settings, hardware: Hardware) -> None:
+    on_gpu = hardware.accelerator in ("gpu", "cuda") or (
+        hardware.accelerator == "auto" and torch.cuda.is_available()
+    )
+    if settings.precision == "16" and not on_gpu:
+        raise SteadyNetError("precision '16' works on GPUs only: take 'bf16' or '32' here")
+
+
+def _trainer(
+    settings: Settings,
+    hardware: Hardware,
+    keeper: Keeper,
+    loggers: tuple[LoggerName, ...],
+    progress: bool,
+) -> pl.Trainer:
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
+        for child in ("", ".utilities.rank_zero", ".accelerators.cuda"):
+            logging.getLogger(name + child).setLevel(logging.ERROR)
+    devices = hardware.devices
+    on_cpu = hardware.accelerator == "cpu" or (
+        hardware.accelerator == "auto" and not torch.cuda.is_available() and not torch.backends.mps.is_available()
+    )
+    if devices == "auto" and on_cpu:
+        devices = 1
+    logger: Any = False
+    if "tensorboard" in loggers:
+        if keeper.folder is None:
+            raise SteadyNetError("the tensorboard logger needs a folder: pass out=…")
+        try:
+            from pytorch_lightning.loggers import TensorBoardLogger
+
+            logger = TensorBoardLogger(keeper.folder, name="", version="tensorboard")
+        except ModuleNotFoundError:
+            raise SteadyNetError(
+                "the tensorboard logger needs its package: pip install 'steadynet[tensorboard]'"
+            ) from None
+    gpus = not on_cpu and hardware.accelerator != "mps"
+    several = hardware.num_nodes > 1 or (devices not in (1, "1"))
+    callbacks: list[pl.Callback] = [_Identity(), keeper]
+    if progress:
+        callbacks.append(TQDMProgressBar(refresh_rate=10))
+    return pl.Trainer(
+        accelerator=hardware.accelerator,
+        devices=int(devices) if str(devices).isdigit() else devices,
+        num_nodes=hardware.num_nodes,
+        strategy=hardware.strategy,
+        sync_batchnorm=gpus and several,
+        precision={"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[settings.precision],  # pyright: ignore[reportArgumentType]
+        max_epochs=settings.epochs,
+        gradient_clip_val=settings.gradient_clip or None,
+        accumulate_grad_batches=settings.accumulate,
+        logger=logger,
+        callbacks=callbacks,
+        default_root_dir=keeper.folder,
+        enable_checkpointing=True,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        inference_mode=True,
+    )

@@ -1,0 +1,165 @@
+"""One training step's forwards: chips programmed at will, feature maps caught, statistics guarded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from steadynet.chip import program
+from steadynet.errors import SteadyNetError
+from steadynet.mapping import Layout
+from steadynet.nvm.device import Device
+from steadynet.recipes.base import Pass
+from steadynet.recipes.objective.taps import Tap
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What stays the same from step to step.
+
+    Attributes:
+        backbone: The user's model.
+        parts: What the objective trains beside it.
+        deployed: The device of deployment.
+        trained: The device that training sees; None for clean weights.
+        layout: What of the backbone lies on devices.
+        parts_layout: What of the parts does; None where they have no weights.
+        loss: The task's loss of (output, targets).
+        seed: Of all draws.
+    """
+
+    backbone: nn.Module
+    parts: nn.Module
+    deployed: Device
+    trained: Device | None
+    layout: Layout
+    parts_layout: Layout | None
+    loss: Loss
+    seed: int
+
+
+class StepForwards:
+    """The `Forwards` of one batch; see `steadynet.recipes.base.Forwards`."""
+
+    def __init__(self, setting: Setting, inputs: Any, targets: Tensor, draw: int) -> None:
+        self._setting = setting
+        self._inputs = inputs
+        self._targets = targets
+        self._draw = draw
+
+    @property
+    def parts(self) -> nn.Module:
+        """The module that the objective's `setup` made."""
+        return self._setting.parts
+
+    @property
+    def sigma_d(self) -> float:
+        """The σ_d that the weights see in this step; 0 without variation."""
+        return self._setting.trained.sigma_d if self._setting.trained else 0.0
+
+    def backbone(
+        self,
+        *,
+        pass_: int = 0,
+        sigma_d: float | None = None,
+        update_batchnorm: bool = True,
+        taps: Sequence[Tap] = (),
+    ) -> Pass:
+        """Run the backbone on a chip of its own."""
+        setting = self._setting
+        device = setting.trained
+        if sigma_d is not None:
+            device = (device or setting.deployed).at(sigma_d)
+        tensors: dict[str, Tensor] = {}
+        if device is not None:
+            tensors.update(self._program(setting.backbone, device, setting.layout, pass_, prefix=""))
+        if not update_batchnorm:
+            tensors.update({name: buffer.clone() for name, buffer in setting.backbone.named_buffers()})
+        return catch(setting.backbone, tensors, self._inputs, taps)
+
+    def part(self, name: str, *inputs: Tensor, noisy: bool = True, pass_: int = 0) -> Tensor:
+        """Run the child `name` of `parts`, its weights as noisy as the backbone's unless `noisy` is False."""
+        setting = self._setting
+        child = setting.parts.get_submodule(name)
+        if not noisy or setting.trained is None or setting.parts_layout is None:
+            return child(*inputs)
+        chip = self._program(setting.parts, setting.trained, setting.parts_layout, pass_, "parts.", f"{name}.")
+        own = {key.removeprefix(f"{name}."): tensor for key, tensor in chip.items()}
+        return torch.func.functional_call(child, own, inputs)
+
+    def task_loss(self, output: Tensor) -> Tensor:
+        """Return the task's loss of `output` against the batch's targets."""
+        return self._setting.loss(output, self._targets)
+
+    def _program(
+        self,
+        model: nn.Module,
+        device: Device,
+        layout: Layout,
+        pass_: int,
+        prefix: str,
+        only: str = "",
+    ) -> Mapping[str, Tensor]:
+        if only:
+            layout = Layout(tuple(t for t in layout.mapped if t.name.startswith(only)), layout.digital)
+        return program(
+            model,
+            device,
+            seed=self._setting.seed,
+            draw=self._draw,
+            stream="train",
+            pass_=pass_,
+            layout=layout,
+            noise_device=None,
+            prefix=prefix,
+        )
+
+
+def catch(model: nn.Module, tensors: Mapping[str, Tensor], inputs: Any, taps: Sequence[Tap]) -> Pass:
+    """Run `model` with some tensors replaced, and catch the feature maps at `taps`.
+
+    Args:
+        model: It has the same hooks after the call as before.
+        tensors: Parameters and buffers by name.
+        inputs: The first argument, or a tuple of arguments.
+        taps: Where to catch; a module that runs several times gives its first map.
+
+    Raises:
+        SteadyNetError: If a tap's module does not run.
+    """
+    caught: dict[Tap, Tensor] = {}
+    handles: list[Any] = []
+    for tap in taps:
+        module = model.get_submodule(tap.module)
+
+        def before(_module: nn.Module, args: tuple[Any, ...], tap: Tap = tap) -> None:
+            caught.setdefault(tap, args[0])
+
+        def after(_module: nn.Module, _args: tuple[Any, ...], output: Any, tap: Tap = tap) -> None:
+            caught.setdefault(tap, output)
+
+        handles.append(
+            module.register_forward_pre_hook(before)
+            if tap.where == "input"
+            else module.register_forward_hook(after)
+        )
+    try:
+        args = inputs if isinstance(inputs, tuple) else (inputs,)
+        output = (
+            torch.func.functional_call(model, dict(tensors), args, tie_weights=True)
+            if tensors
+            else model(*args)
+        )
+    finally:
+        for handle in handles:
+            handle.remove()
+    missing = [tap.module for tap in taps if tap not in caught]
+    if missing:
+        raise SteadyNetError(f"tapped modules {missing} did not run in this forward: name other taps")
+    return Pass(output, tuple(caught[tap] for tap in taps))

@@ -1,0 +1,268 @@
+"""The Lightning module: a backbone trained by a recipe for a device."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from steadynet.chip import Chip, program, run
+from steadynet.errors import DivergenceError, SteadyNetError
+from steadynet.loader import Loader
+from steadynet.mapping import layout
+from steadynet.nvm.device import Device
+from steadynet.randomness import stable_seed
+from steadynet.recipes.recipe import Recipe
+from steadynet.training.forwards import Loss, Setting, StepForwards
+from steadynet.training.settings import Settings
+
+
+def cross_entropy(output: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean cross entropy of logits [B, C] against labels [B].
+
+    Raises:
+        SteadyNetError: If a label is outside the classes; an index error deep in torch otherwise.
+    """
+    if output.dim() != 2:
+        raise SteadyNetError(
+            f"the model's output must be logits [B, classes], got {tuple(output.shape)}: pass loss=… for another task"
+        )
+    if output.device.type == "cpu":
+        low, high = torch.aminmax(targets)
+        if int(low) < 0 or int(high) >= output.shape[1]:
+            raise SteadyNetError(
+                f"labels run from {int(low)} to {int(high)}, the model has classes 0 to {output.shape[1] - 1}"
+            )
+    return F.cross_entropy(output, targets)
+
+
+class TrainingModule(pl.LightningModule):
+    """One training. Lightning's own training step, checkpoints and DDP apply to it as to any module.
+
+    Args:
+        backbone: The user's model; only its parameters and buffers change.
+        recipe: How it is trained.
+        device: Where it will be deployed.
+        train: Training set.
+        validation: Images that choose the best epoch.
+        example: A small batch of inputs, to set the recipe's parts up.
+        settings: Epochs, optimiser and the like.
+        loss: The task's loss.
+        augment: Whether training images are augmented.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        recipe: Recipe,
+        device: Device,
+        train: Dataset[Any],
+        validation: Dataset[Any],
+        example: Tensor,
+        settings: Settings,
+        loss: Loss = cross_entropy,
+        augment: bool = True,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.parts = recipe.objective.setup(backbone, example, settings.seed)
+        self.recipe = recipe
+        self.target = device
+        self.settings = settings
+        self.augment = augment
+        self.train_data = train
+        self.validation_data = validation
+        trained = recipe.variation.device(device)
+        recipe.objective.check(trained.sigma_d if trained else 0.0)
+        mapped = layout(backbone, device)
+        has_weights = any(True for _ in self.parts.parameters())
+        self.setting = Setting(
+            backbone=backbone,
+            parts=self.parts,
+            deployed=device,
+            trained=trained,
+            layout=mapped,
+            parts_layout=layout(self.parts, device) if has_weights else None,
+            loss=loss,
+            seed=settings.seed,
+        )
+        self.val_accuracy = math.nan
+        self.val_accuracy_noisy = math.nan
+        self._chips: list[Chip] = []
+        self._counts = torch.zeros(0)
+        self._loss_sum = 0.0
+        self._loss_count = 0
+        self._pending: list[Tensor] = []
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The backbone's weights that lie on devices, which constraints act on."""
+        parameters = dict(self.backbone.named_parameters())
+        return {name: parameters[name] for name in self.setting.layout.names}
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser and a cosine to 0 over all steps."""
+        settings = self.settings
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        optimizer: torch.optim.Optimizer
+        if settings.optimizer == "adam":
+            optimizer = torch.optim.Adam(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+        else:
+            optimizer = torch.optim.SGD(
+                parameters, lr=settings.lr, momentum=0.9, weight_decay=settings.weight_decay
+            )
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+
+        def factor(step: int) -> float:
+            return 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def train_dataloader(self) -> Loader:
+        """Return the training batches; their order is a function of (seed, epoch, batch)."""
+        settings = self.settings
+        return Loader(
+            self.train_data,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            shuffle=True,
+            augment=self.augment,
+            workers=settings.workers,
+            rank=self.trainer.global_rank,
+            world=self.trainer.world_size,
+        )
+
+    def val_dataloader(self) -> Loader:
+        """Return the validation images, all of them on every rank: the ranks then agree exactly."""
+        return Loader(self.validation_data, batch_size=max(1, self.settings.batch_size), shuffle=False)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed what torch draws from its global generator (dropout), so that a step can be replayed."""
+        torch.manual_seed(
+            stable_seed(self.settings.seed, "step", self._position(batch_idx), self.trainer.global_rank)
+        )
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the loss of one batch.
+
+        Raises:
+            DivergenceError: If it is not finite.
+        """
+        inputs, targets = self._inputs(batch[0]), batch[1]
+        forwards = StepForwards(self.setting, inputs, targets, self._position(batch_idx))
+
+        def compute() -> Tensor:
+            loss = self.recipe.objective.loss(forwards)
+            penalty = self.recipe.constraint.penalty(self.weights)
+            return loss if penalty is None else loss + penalty
+
+        loss = self.recipe.step.loss(compute)
+        if not bool(torch.isfinite(loss.detach())):
+            raise DivergenceError(
+                f"the loss is {loss.item()} at step {self.global_step} (epoch {self.current_epoch}, batch {batch_idx}): "
+                "lower lr, or start from the last checkpoint with a smaller one"
+            )
+        self._pending.append(loss.detach())
+        self.log("loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False)
+        return loss
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Take the optimiser's step, then let the constraint act on the weights."""
+        super().optimizer_step(*args, **kwargs)
+        self.recipe.constraint.project(self.weights)
+
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's mean loss."""
+        self._loss_sum, self._loss_count = 0.0, 0
+        self._pending.clear()
+
+    def mean_loss(self) -> float:
+        """Return the mean loss of this epoch's steps in this process, NaN before the first."""
+        self._settle()
+        return self._loss_sum / self._loss_count if self._loss_count else math.nan
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the epoch's loss so far, so that a resumed epoch reports the mean of all its steps."""
+        self._settle()
+        checkpoint["steadynet_loss"] = {"sum": self._loss_sum, "count": self._loss_count}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the epoch's loss so far up again."""
+        self._loss_sum = float(checkpoint["steadynet_loss"]["sum"])
+        self._loss_count = int(checkpoint["steadynet_loss"]["count"])
+
+    def _settle(self) -> None:
+        # One transfer from the device for many steps: the sum is kept as a float in step order.
+        for loss in torch.stack(self._pending).double().tolist() if self._pending else []:
+            self._loss_sum += loss
+            self._loss_count += 1
+        self._pending.clear()
+
+    def on_validation_epoch_start(self) -> None:
+        """Program the validation chips: the same draws at every epoch, so that epochs compare."""
+        with torch.no_grad():
+            self._chips = [
+                program(
+                    self.backbone,
+                    self.target,
+                    seed=self.settings.seed,
+                    draw=draw,
+                    stream="validation",
+                    layout=self.setting.layout,
+                    noise_device=None,
+                )
+                for draw in range(self.settings.val_draws)
+            ]
+        self._counts = torch.zeros(len(self._chips) + 2, dtype=torch.float64)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Count correct predictions, clean and on each chip."""
+        inputs, targets = self._inputs(batch[0]), batch[1]
+        outputs = [self.backbone(inputs), *(run(self.backbone, chip, inputs) for chip in self._chips)]
+        correct = [float((output.argmax(1) == targets).sum()) for output in outputs]
+        self._counts += torch.tensor([*correct, len(targets)], dtype=torch.float64)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log clean and noisy validation accuracy."""
+        shares = self._counts[:-1] / self._counts[-1]
+        self.val_accuracy, self.val_accuracy_noisy = float(shares[0]), float(shares[1:].mean())
+        self.log("val_accuracy", self.val_accuracy, prog_bar=True)
+        self.log("val_accuracy_noisy", self.val_accuracy_noisy, prog_bar=True)
+        self._chips = []
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a resumed training must share with the one it resumes, as plain types."""
+        return {
+            "recipe": self.recipe.describe(),
+            "device": _plain(dataclasses.asdict(self.target)),
+            "settings": self.settings.identity(),
+            "augment": self.augment,
+            "train_images": len(self.train_data),  # pyright: ignore[reportArgumentType] (checked to be sized)
+            "validation_images": len(self.validation_data),  # pyright: ignore[reportArgumentType]
+            "world": self.trainer.world_size,
+        }
+
+    def _position(self, batch_idx: int) -> int:
+        """The number of the batch since the start of training: the draw of its chip."""
+        return self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
+
+    def _inputs(self, inputs: Any) -> Any:
+        if self.settings.channels_last and isinstance(inputs, Tensor) and inputs.dim() == 4:
+            return inputs.contiguous(memory_format=torch.channels_last)
+        return inputs
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)

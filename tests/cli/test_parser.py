@@ -1,0 +1,261 @@
+"""Options come from words, from YAML, or are refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from steadynet.cli.command_options import CompareOptions, EvaluateOptions, RunOptions
+from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions, RecipeOptions, TrainingOptions
+from steadynet.cli.parser import CONFIG_NAME, Command, Options, dump, parse
+from steadynet.errors import SteadyNetError
+from steadynet.nvm.variation import Gaussian, StateDependent
+from steadynet.recipes import IRS, OVF, Clip, NoConstraint
+
+TRAIN = Command(
+    "train",
+    "Train.",
+    (DataOptions, ModelOptions, DeviceOptions, RecipeOptions, TrainingOptions, RunOptions),
+)
+COMPARE = Command(
+    "compare", "Compare.", (DataOptions, ModelOptions, DeviceOptions, TrainingOptions, CompareOptions)
+)
+EVALUATE = Command(
+    "evaluate", "Evaluate.", (DataOptions, ModelOptions, DeviceOptions, EvaluateOptions), "run"
+)
+
+
+def given(words: str, command: Command = TRAIN) -> Options:
+    options = parse(command, words.split())
+    assert options is not None
+    return options
+
+
+def test_defaults_are_those_of_the_dataclasses() -> None:
+    options = given("")
+    assert options[TrainingOptions] == TrainingOptions()
+    assert options[DataOptions] == DataOptions()
+    assert options[RunOptions] == RunOptions()
+    assert given("", COMPARE)[CompareOptions] == CompareOptions()
+
+
+def test_words_arrive_with_their_types() -> None:
+    options = given(
+        "--data mnist --size 16 --model resnet18 --model.width 0.25 --model.name x --lr 1e-2 --no-augment "
+        "--loggers csv tensorboard --seed 3 --threads 2"
+    )
+    assert options[DataOptions].size == 16
+    assert options[DataOptions].augment is False
+    assert options[ModelOptions] == ModelOptions("resnet18", {"width": 0.25, "name": "x"})
+    assert options[TrainingOptions].lr == 0.01
+    assert options[TrainingOptions].loggers == ["csv", "tensorboard"]
+    assert options[TrainingOptions].threads == 2
+    assert options[RunOptions].seed == 3
+
+
+def test_the_device_is_built() -> None:
+    device = given("--weight-bits 6 --device-bits 3 --both-crossbars --scale channel")[DeviceOptions].build(
+        0.3
+    )
+    assert (device.weight_bits, device.device_bits, device.both_crossbars, device.scale) == (
+        6,
+        3,
+        True,
+        "channel",
+    )
+    assert device.variation == Gaussian(0.3)
+    device = given("--device rram4 --rule weight --no-quantize --path device")[DeviceOptions].build(0.1)
+    assert device.variation == StateDependent(0.1, factor=4.0, rule="weight")
+    assert (device.quantize, device.path) == (False, "device")
+
+
+def test_recipe_options_change_the_named_recipe_only_where_given() -> None:
+    recipe = given("--recipe ovf --beta 0.5 --delta-sigma -0.01 --gamma reversed --rescale-draws")[
+        RecipeOptions
+    ].build()
+    assert recipe.objective == OVF(beta=0.5, delta_sigma=-0.01, gamma="reversed", rescale_draws=True)
+    recipe = given("--recipe irs --taps a b.c --no-heads-noise --clip 2")[RecipeOptions].build()
+    assert recipe.objective == IRS(taps=("a", "b.c"), heads_noise=False)
+    assert recipe.constraint == Clip(2.0)
+    recipe = given("--recipe noise-t16-clip1.5 --clip none")[RecipeOptions].build()
+    assert recipe.constraint == NoConstraint()
+
+
+def test_a_comparison_takes_lists_seeds_and_changes_to_one_recipe() -> None:
+    options = given(
+        "--recipes ovf noise-t16-clip1.5 --sigma-d 0.1,0.2 0.4 --seeds 3 --recipe.ovf.beta 0.1 "
+        "--recipe.noise-t16-clip1.5.clip 1.3 --train-sigma-d 0.2",
+        COMPARE,
+    )[CompareOptions]
+    assert options.sigma_d == [0.1, 0.2, 0.4]
+    assert options.train_sigma_d == 0.2
+    assert options.seed_list == (0, 1, 2)
+    first, second = options.build_all()
+    assert first.objective == OVF(beta=0.1)
+    assert second.constraint == Clip(1.3)
+    assert given("--seeds 5 9", COMPARE)[CompareOptions].seed_list == (5, 9)
+
+
+def test_yaml_gives_options_and_words_after_it_come_on_top(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("lr: 1e-2\nepochs: 7\nmodel: resnet18\nmodel_options: {width: 0.5}\nsigma_d: 0\n")
+    options = given(f"--config {config} --epochs 9 --model.depth 3")
+    assert options[TrainingOptions].lr == 0.01
+    assert options[TrainingOptions].epochs == 9
+    assert options[ModelOptions] == ModelOptions("resnet18", {"width": 0.5, "depth": 3})
+    assert options[RunOptions].sigma_d == 0
+
+
+def test_saved_options_give_the_same_run_again(tmp_path: Path) -> None:
+    words = "--recipe irs --taps a b --beta 1e-5 --model.width 0.25 --clip none --out x --no-heads-noise"
+    options = given(f"{words} --overwrite")
+    options.save(tmp_path)
+    again = given(f"--config {tmp_path / CONFIG_NAME}")
+    assert again.config() == options.config()
+    assert again[RecipeOptions] == options[RecipeOptions]
+    assert again[RunOptions].overwrite is False, "a saved run does not empty its folder when it is run again"
+    assert "resume" not in options.config()
+
+
+def test_options_of_a_run_become_the_defaults_of_its_evaluation() -> None:
+    options = parse(EVALUATE, ["runs/x", "--size", "8"], {"data": "mnist", "size": 16})
+    assert options is not None
+    assert (options[DataOptions].data, options[DataOptions].size) == ("mnist", 8)
+    assert options[EvaluateOptions].run == "runs/x"
+
+
+def test_print_config_is_yaml_that_config_takes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert parse(TRAIN, ["--epochs", "3", "--print-config"]) is None
+    printed = capsys.readouterr().out
+    assert yaml.safe_load(printed)["epochs"] == 3
+    (tmp_path / "c.yaml").write_text(printed)
+    assert given(f"--config {tmp_path / 'c.yaml'}")[TrainingOptions].epochs == 3
+
+
+REFUSED = [
+    ("--recipe ovff", "unknown recipe 'ovff': did you mean 'ovf'?"),
+    ("--recipe noise --beta 1", "'beta'"),
+    ("--recipe ovf --beta -1", "beta must be a finite number ≥ 0"),
+    ("--recipe ovf --n 0", "n must be an integer ≥ 1"),
+    ("--recipe vanilla --train-sigma-d 0.1", "train_sigma_d"),
+    ("--recipe irs --gamma papr", "unknown --gamma 'papr': did you mean 'paper'?"),
+    ("--lr abc", "option --lr takes a number, got 'abc'"),
+    ("--lr 0", "--lr must be a finite number > 0"),
+    ("--epochs 2.5", "option --epochs takes an integer, got '2.5'"),
+    ("--epochs 0", "--epochs must be an integer ≥ 1, got 0"),
+    ("--sigma-d -0.1", "--sigma-d must be a finite number ≥ 0, got -0.1"),
+    ("--sigma-d nan", "--sigma-d"),
+    ("--weight-bits 8 --device-bits 3", "device_bits (K) = 3 does not divide weight_bits (M) = 8"),
+    ("--weight-bits 17", "weight_bits (M) must be an integer from 1 to 16, got 17"),
+    ("--device-bits 0", "device_bits (K) must be an integer"),
+    ("--device rram5", "unknown device 'rram5': did you mean 'rram4'"),
+    ("--scale tensr", "unknown --scale 'tensr': did you mean 'tensor'?"),
+    ("--model vgg9", "unknown model 'vgg9': did you mean 'vgg8'?"),
+    ("--data minst", "unknown data set 'minst': did you mean 'mnist'?"),
+    ("--validation 0", "--validation must be a finite number > 0"),
+    ("--channels 2", "--channels must be 1 (grey) or 3 (colour), got 2"),
+    ("--precision fp8", "unknown --precision 'fp8'"),
+    ("--precision fp16 --accelerator cpu", "--precision fp16 needs a GPU"),
+    ("--resume --overwrite", "--resume keeps what --overwrite would remove"),
+    ("--modle vgg8", "unknown option '--modle': did you mean --model"),
+    ("--config none.yaml", "option --config: File does not exist"),
+    ("stray", "unexpected word 'stray'"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), REFUSED)
+def test_refusals_of_train(words: str, message: str) -> None:
+    with pytest.raises(SteadyNetError) as refused:
+        parse(TRAIN, words.split())
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--recipes ovf irss", "unknown recipe 'irss': did you mean 'irs'?"),
+        ("--recipes ovf ovf", "'ovf' more than once"),
+        ("--recipe.ovf.betta 1", "unknown option of recipe 'ovf' 'betta': did you mean 'beta'?"),
+        ("--recipe.fov.beta 1", "unknown recipe in --recipe.NAME.OPTION 'fov': did you mean 'ovf'"),
+        ("--recipe.ovf.beta -1", "beta must be a finite number ≥ 0"),
+        ("--sigma-d 0.1 x", "option --sigma-d takes a number, one or more, got 'x'"),
+        ("--sigma-d 0.1 0.1", "names a value twice"),
+        ("--sigma-d 0.1 -1", "--sigma-d must be a finite number ≥ 0"),
+        ("--train-sigma-d match", "option --train-sigma-d takes a number or 'matched', got 'match'"),
+        ("--seeds 0", "--seeds must be an integer ≥ 1"),
+        ("--seeds 1 1", "seeds that differ"),
+        ("--draws 0", "--draws must be an integer ≥ 1, got 0"),
+    ],
+)
+def test_refusals_of_compare(words: str, message: str) -> None:
+    with pytest.raises(SteadyNetError) as refused:
+        parse(COMPARE, words.split())
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "name what to evaluate"),
+        ("a b", "unexpected word 'b'"),
+        ("a --draws 0", "--draws must be an integer ≥ 1"),
+        ("a --target-accuracy 90", "--target-accuracy must be a finite number > 0 and ≤ 1, got 90"),
+    ],
+)
+def test_refusals_of_evaluate(words: str, message: str) -> None:
+    with pytest.raises(SteadyNetError) as refused:
+        parse(EVALUATE, words.split())
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch: 3\n", "unknown option in the configuration file 'epoch': did you mean epochs"),
+        ("epochs: x\n", "option --epochs takes an integer, got 'x'"),
+        ("epochs: [3\n", "option --config: the file is no YAML"),
+        ("- a\n- b\n", "option --config: the file must hold options"),
+    ],
+)
+def test_refusals_of_a_file(text: str, message: str, tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(text)
+    with pytest.raises(SteadyNetError) as refused:
+        parse(TRAIN, ["--config", str(config)])
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("command", [TRAIN, COMPARE, EVALUATE])
+def test_help_names_every_option_with_a_text(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse(command, ["--help"]) is None
+    lines = capsys.readouterr().out
+    for name in command.fields():
+        if name != command.positional:
+            assert f"--{name.replace('_', '-')}" in lines
+    texts = [
+        line
+        for line in lines.splitlines()
+        if line.startswith("  --") and not line.strip().startswith("--no-")
+    ]
+    for at, line in enumerate(lines.splitlines()):
+        if line in texts and len(line.split()) < 4:
+            assert lines.splitlines()[at + 1].startswith(" " * 20), f"{line} has no text"
+
+
+def test_the_options_of_training_have_the_defaults_of_fit() -> None:
+    from steadynet.training.settings import Hardware, Settings
+
+    mine = TrainingOptions()
+    for name, value in Settings().__dict__.items():
+        if name not in ("seed", "precision"):
+            assert getattr(mine, name) == value, name
+    assert mine.precision.removeprefix("fp") == Settings().precision
+    assert (mine.accelerator, mine.nodes) == (Hardware().accelerator, Hardware().num_nodes)
+
+
+def test_dumped_values_keep_their_order_and_letters() -> None:
+    assert dump({"b": "σ", "a": [1]}) == "b: σ\na:\n- 1\n"

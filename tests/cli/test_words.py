@@ -1,0 +1,84 @@
+"""The words of a command line, brought into one form."""
+
+from __future__ import annotations
+
+import pytest
+
+from steadynet.cli.words import OptionKind, normalise
+from steadynet.errors import SteadyNetError
+
+KINDS: dict[str, OptionKind] = {
+    "lr": "value",
+    "train-sigma-d": "value",
+    "sigma-d": "list",
+    "taps": "list",
+    "model": "value",
+    "model-options": "dict",
+    "recipe-options": "dict",
+    "augment": "switch",
+    "help": "bare",
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--lr 1e-3", ["--lr=1e-3"]),
+        ("--lr=1e-3", ["--lr=1e-3"]),
+        ("--lr -5e-2", ["--lr=-5e-2"]),
+        ("--train_sigma_d matched", ["--train-sigma-d=matched"]),
+        ("--sigma-d 0.1 0.2 --lr 1", ["--sigma-d=[0.1, 0.2]", "--lr=1"]),
+        ("--sigma-d 0.1,0.2", ["--sigma-d=[0.1, 0.2]"]),
+        ("--sigma-d=0.1,0.2", ["--sigma-d=[0.1, 0.2]"]),
+        ("--sigma-d [0.1,0.2]", ["--sigma-d=[0.1,0.2]"]),
+        ("--sigma-d nan x", ['--sigma-d=["nan", "x"]']),
+        ("--taps a.b layer1", ['--taps=["a.b", "layer1"]']),
+        ("--model my.Net --model.width 3", ["--model=my.Net", "--model-options.width=3"]),
+        ("--model.width=3", ["--model-options.width=3"]),
+        ("--model_options.deep_net 3", ["--model-options.deep_net=3"]),
+        ("--recipe.ovf.beta 1e-1", ['--recipe-options={"ovf": {"beta": 0.1}}']),
+        (
+            "--recipe.ovf.n 3 --recipe.ovf.gamma reversed",
+            ['--recipe-options={"ovf": {"n": 3, "gamma": "reversed"}}'],
+        ),
+        (
+            "--recipe.noise-t16-clip1.5.clip none",
+            ['--recipe-options={"noise-t16-clip1.5": {"clip": "none"}}'],
+        ),
+        ("--augment", ["--augment"]),
+        ("--no-augment", ["--no-augment"]),
+        ("--augment=false", ["--no-augment"]),
+        ("--no-augment=false", ["--augment"]),
+        ("-h", ["--help"]),
+    ],
+)
+def test_forms(words: str, expected: list[str]) -> None:
+    assert normalise(words.split(), KINDS) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--learning-rat 1", "unknown option '--learning-rat': see --help"),
+        ("--agment", "unknown option '--agment': did you mean --augment?"),
+        ("--no-lr", "unknown option '--no-lr'"),
+        ("--lr.x 1", "unknown option '--lr.x'"),
+        ("-l 1", "unknown option '-l'"),
+        ("--lr", "option --lr needs a value"),
+        ("--lr --augment", "option --lr needs a value"),
+        ("--model.width", "option --model.width needs a value"),
+        ("--sigma-d", "option --sigma-d needs at least one value"),
+        ("--sigma-d --lr 1", "option --sigma-d needs at least one value"),
+        ("--augment=maybe", "option --augment takes true or false, got 'maybe'"),
+        ("--recipe.ovf 1", "option --recipe.ovf must name an option too"),
+        ("stray", "unexpected word 'stray'"),
+    ],
+)
+def test_refusals(words: str, message: str) -> None:
+    with pytest.raises(SteadyNetError) as refused:
+        normalise(words.split(), KINDS)
+    assert message in str(refused.value)
+
+
+def test_a_positional_is_kept_where_one_is_expected() -> None:
+    assert normalise(["runs/x", "--lr", "1"], KINDS, positional=True) == ["runs/x", "--lr=1"]

@@ -1,0 +1,121 @@
+"""Files are written whole or not at all, and folders of results are never mixed or lost."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from steadynet.errors import SteadyNetError
+from steadynet.files import prepare_folder, write_atomically, write_json_atomically, write_text_atomically
+
+root = os.geteuid() == 0
+
+
+def test_a_file_is_written_and_nothing_else_left(tmp_path: Path) -> None:
+    write_text_atomically(tmp_path / "a.txt", "σ\n")
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "σ\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def write(temporary: Path) -> None:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, write)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_the_temporary_file_is_in_the_same_folder_and_keeps_the_suffix(tmp_path: Path) -> None:
+    seen: list[Path] = []
+    write_atomically(tmp_path / "a.png", lambda temporary: (seen.append(temporary), temporary.touch())[1])
+    assert seen[0].parent == tmp_path
+    assert seen[0].suffix == ".png"
+    assert seen[0].name != "a.png"
+
+
+def test_a_missing_folder_and_a_folder_as_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SteadyNetError, match="does not exist; make it first"):
+        write_text_atomically(tmp_path / "none" / "a.txt", "")
+    with pytest.raises(SteadyNetError, match="it is a folder"):
+        write_text_atomically(tmp_path, "")
+
+
+def test_json_reads_back_and_refuses_what_json_has_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    value = {"σ": [0.1, 1, None, True], "b": {"c": "d"}}
+    write_json_atomically(path, value)
+    assert json.loads(path.read_text(encoding="utf-8")) == value
+    for wrong in (float("nan"), {1, 2}):
+        with pytest.raises(SteadyNetError, match="as JSON"):
+            write_json_atomically(path, wrong)
+    assert json.loads(path.read_text(encoding="utf-8")) == value
+
+
+def test_a_folder_is_made_with_its_parents_and_an_empty_one_taken(tmp_path: Path) -> None:
+    assert prepare_folder(tmp_path / "a" / "b").is_dir()
+    assert prepare_folder(tmp_path / "a" / "b").is_dir()
+    assert not any((tmp_path / "a" / "b").iterdir())
+
+
+def test_a_folder_that_holds_something_is_refused_or_emptied(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").touch()
+    out = tmp_path / "out"
+    (out / "sub").mkdir(parents=True)
+    (out / "sub" / "x").touch()
+    (out / "link").symlink_to(outside)
+    with pytest.raises(SteadyNetError, match="not empty; give another, or --overwrite"):
+        prepare_folder(out)
+    assert (out / "sub" / "x").exists()
+    prepare_folder(out, overwrite=True)
+    assert not any(out.iterdir())
+    assert (outside / "kept").exists(), "a link is removed, not what it points to"
+
+
+def test_overwrite_never_empties_a_checkout_the_current_folder_or_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = tmp_path / "checkout"
+    (checkout / ".git").mkdir(parents=True)
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "x").touch()
+    monkeypatch.setenv("HOME", str(home))
+    here = tmp_path / "parent" / "here"
+    here.mkdir(parents=True)
+    (here / "x").touch()
+    monkeypatch.chdir(here)
+    for precious in (checkout, home, here, here.parent, Path()):
+        with pytest.raises(SteadyNetError, match="no folder of results"):
+            prepare_folder(precious, overwrite=True)
+        assert any(precious.iterdir())
+
+
+def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    with pytest.raises(SteadyNetError, match="is a file"):
+        prepare_folder(tmp_path / "f", overwrite=True)
+    with pytest.raises(SteadyNetError, match="cannot be written to"):
+        prepare_folder(tmp_path / "f" / "below")
+
+
+@pytest.mark.skipif(root, reason="root may write anywhere")
+def test_an_unwritable_folder_is_refused(tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    with pytest.raises(SteadyNetError, match="cannot be written to"):
+        prepare_folder(locked)
+    with pytest.raises(SteadyNetError, match="cannot be written to"):
+        prepare_folder(locked / "below")
+    with pytest.raises(SteadyNetError, match="cannot write"):
+        write_text_atomically(locked / "a.txt", "")
