@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,17 +15,10 @@ from steadynet.errors import SteadyNetError
 from steadynet.nvm.variation import Gaussian, StateDependent
 from steadynet.recipes import IRS, OVF, Clip, NoConstraint
 
-TRAIN = Command(
-    "train",
-    "Train.",
-    (DataOptions, ModelOptions, DeviceOptions, RecipeOptions, TrainingOptions, RunOptions),
-)
-COMPARE = Command(
-    "compare", "Compare.", (DataOptions, ModelOptions, DeviceOptions, TrainingOptions, CompareOptions)
-)
-EVALUATE = Command(
-    "evaluate", "Evaluate.", (DataOptions, ModelOptions, DeviceOptions, EvaluateOptions), "run"
-)
+SETTING = (DataOptions, ModelOptions, DeviceOptions)
+TRAIN = Command("train", "Train.", (*SETTING, RecipeOptions, TrainingOptions, RunOptions))
+COMPARE = Command("compare", "Compare.", (*SETTING, TrainingOptions, CompareOptions))
+EVALUATE = Command("evaluate", "Evaluate.", (*SETTING, EvaluateOptions), "run")
 
 
 def given(words: str, command: Command = TRAIN) -> Options:
@@ -56,15 +50,10 @@ def test_words_arrive_with_their_types() -> None:
 
 
 def test_the_device_is_built() -> None:
-    device = given("--weight-bits 6 --device-bits 3 --both-crossbars --scale channel")[DeviceOptions].build(
-        0.3
-    )
-    assert (device.weight_bits, device.device_bits, device.both_crossbars, device.scale) == (
-        6,
-        3,
-        True,
-        "channel",
-    )
+    options = given("--weight-bits 6 --device-bits 3 --both-crossbars --scale channel")
+    device = options[DeviceOptions].build(0.3)
+    assert (device.weight_bits, device.device_bits) == (6, 3)
+    assert (device.both_crossbars, device.scale) == (True, "channel")
     assert device.variation == Gaussian(0.3)
     device = given("--device rram4 --rule weight --no-quantize --path device")[DeviceOptions].build(0.1)
     assert device.variation == StateDependent(0.1, factor=4.0, rule="weight")
@@ -72,9 +61,8 @@ def test_the_device_is_built() -> None:
 
 
 def test_recipe_options_change_the_named_recipe_only_where_given() -> None:
-    recipe = given("--recipe ovf --beta 0.5 --delta-sigma -0.01 --gamma reversed --rescale-draws")[
-        RecipeOptions
-    ].build()
+    words = "--recipe ovf --beta 0.5 --delta-sigma -0.01 --gamma reversed --rescale-draws"
+    recipe = given(words)[RecipeOptions].build()
     assert recipe.objective == OVF(beta=0.5, delta_sigma=-0.01, gamma="reversed", rescale_draws=True)
     recipe = given("--recipe irs --taps a b.c --no-heads-noise --clip 2")[RecipeOptions].build()
     assert recipe.objective == IRS(taps=("a", "b.c"), heads_noise=False)
@@ -236,14 +224,9 @@ def test_help_names_every_option_with_a_text(command: Command, capsys: pytest.Ca
     for name in command.fields():
         if name != command.positional:
             assert f"--{name.replace('_', '-')}" in lines
-    texts = [
-        line
-        for line in lines.splitlines()
-        if line.startswith("  --") and not line.strip().startswith("--no-")
-    ]
-    for at, line in enumerate(lines.splitlines()):
-        if line in texts and len(line.split()) < 4:
-            assert lines.splitlines()[at + 1].startswith(" " * 20), f"{line} has no text"
+    for line, following in pairwise(lines.splitlines()):
+        if line.startswith("  --") and len(line) <= 30:
+            assert following.startswith(" " * 20), f"{line} has no text"
 
 
 def test_the_options_of_training_have_the_defaults_of_fit() -> None:

@@ -60,7 +60,7 @@ def test_forms(words: str, expected: list[str]) -> None:
     ("words", "message"),
     [
         ("--learning-rat 1", "unknown option '--learning-rat': see --help"),
-        ("--agment", "unknown option '--agment': did you mean --augment?"),
+        ("--agment", "unknown option '--agment': did you mean --augment"),
         ("--no-lr", "unknown option '--no-lr'"),
         ("--lr.x 1", "unknown option '--lr.x'"),
         ("-l 1", "unknown option '-l'"),

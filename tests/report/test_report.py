@@ -8,7 +8,7 @@ import json
 import math
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from matplotlib.image import imread
@@ -101,7 +101,7 @@ def test_bad_rows_are_refused(rows: list[dict[str, Any]], message: str) -> None:
 def test_an_undefined_metric_is_left_out_and_nan_has_no_interval() -> None:
     (cell,) = summarise([row("noise", ekl=None)])
     assert "ekl" not in cell.metrics
-    (cell,) = summarise([row("noise", accuracy={"mean": 0.5, "lo": None, "hi": None}, worst=0.25)])
+    (cell,) = summarise([{**row("noise", worst=0.25), "accuracy": {"mean": 0.5, "lo": None, "hi": None}}])
     assert accuracy_text(cell) == "50.00"
     assert cell.metrics["worst"].mean == 0.25
 
@@ -175,7 +175,7 @@ def test_figures_are_pictures_and_the_same_each_time(tmp_path: Path) -> None:
         pixels = imread(first / f"{name}.png")
         assert pixels.shape[0] > 400
         assert pixels.std() > 0.05, "not blank"
-        assert ElementTree.parse(first / f"{name}.svg").getroot().tag.endswith("svg")
+        assert ET.parse(first / f"{name}.svg").getroot().tag.endswith("svg")
         assert (first / f"{name}.svg").read_bytes() == (second / f"{name}.svg").read_bytes()
 
 

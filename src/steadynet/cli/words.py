@@ -67,9 +67,7 @@ def normalise(argv: Sequence[str], kinds: Mapping[str, OptionKind], *, positiona
             if kind == "dict" and rest and head == "recipe":
                 recipe, _, key = rest.rpartition(".")
                 if not recipe:
-                    raise SteadyNetError(
-                        f"option {name} needs a recipe and its option: --recipe.ovf.beta 0.1"
-                    )
+                    raise SteadyNetError(f"option {name} must name an option too: --recipe.ovf.beta 0.1")
                 nested.setdefault(recipe, {})[key] = _value(value)
             elif kind == "dict" and rest:
                 words.append(f"--{_dict_option(head)}.{rest}={value}")
