@@ -83,18 +83,37 @@ def prepare_folder(path: Path, *, overwrite: bool = False) -> Path:
         SteadyNetError: If it holds something and `overwrite` is off, is a file, or cannot be written to.
     """
     path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise SteadyNetError(f"output folder {path} is a file; give another folder")
+    check_folder(path, overwrite=overwrite)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            if not overwrite:
-                raise SteadyNetError(f"output folder {path} is not empty; give another, or --overwrite")
-            _empty(path)
+        _empty(path)
     except OSError as error:
         raise _unwritable(path, error) from error
     check_writable(path)
     return path
+
+
+def check_folder(path: Path, *, overwrite: bool = False) -> None:
+    """Raise if `prepare_folder` would refuse `path`, changing nothing: a long job asks before it starts.
+
+    Raises:
+        SteadyNetError: If it holds something and `overwrite` is off, is a file, or cannot be read.
+    """
+    if path.exists() and not path.is_dir():
+        raise SteadyNetError(f"output folder {path} is a file; give another folder")
+    try:
+        filled = path.is_dir() and any(path.iterdir())
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    if not filled:
+        return
+    if not overwrite:
+        raise SteadyNetError(f"output folder {path} is not empty; give another, or --overwrite")
+    here = Path.cwd().resolve()
+    resolved = path.resolve()
+    precious = resolved == Path.home().resolve() or resolved == here or resolved in here.parents
+    if precious or (path / ".git").exists():
+        raise SteadyNetError(f"output folder {path} is no folder of results; --overwrite does not empty it")
 
 
 def check_writable(folder: Path) -> None:
@@ -120,12 +139,6 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _empty(path: Path) -> None:
-    """Remove what the folder holds, unless it is plainly no folder of results."""
-    here = Path.cwd().resolve()
-    resolved = path.resolve()
-    precious = resolved == Path.home().resolve() or resolved == here or resolved in here.parents
-    if precious or (path / ".git").exists():
-        raise SteadyNetError(f"output folder {path} is no folder of results; --overwrite does not empty it")
     for entry in path.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)

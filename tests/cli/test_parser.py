@@ -9,8 +9,15 @@ import pytest
 import yaml
 
 from steadynet.cli.command_options import CompareOptions, EvaluateOptions, RunOptions
-from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions, RecipeOptions, TrainingOptions
-from steadynet.cli.parser import CONFIG_NAME, Command, Options, dump, parse
+from steadynet.cli.options import (
+    DATA,
+    DataOptions,
+    DeviceOptions,
+    ModelOptions,
+    RecipeOptions,
+    TrainingOptions,
+)
+from steadynet.cli.parser import CONFIG_NAME, Command, Options, dump, parse, saved_options
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.variation import Gaussian, StateDependent
 from steadynet.recipes import IRS, OVF, Clip, NoConstraint
@@ -18,7 +25,7 @@ from steadynet.recipes import IRS, OVF, Clip, NoConstraint
 SETTING = (DataOptions, ModelOptions, DeviceOptions)
 TRAIN = Command("train", "Train.", (*SETTING, RecipeOptions, TrainingOptions, RunOptions))
 COMPARE = Command("compare", "Compare.", (*SETTING, TrainingOptions, CompareOptions))
-EVALUATE = Command("evaluate", "Evaluate.", (*SETTING, EvaluateOptions), "run")
+EVALUATE = Command("evaluate", "Evaluate.", (*SETTING, EvaluateOptions), "run", inherits=SETTING)
 
 
 def given(words: str, command: Command = TRAIN) -> Options:
@@ -37,12 +44,12 @@ def test_defaults_are_those_of_the_dataclasses() -> None:
 
 def test_words_arrive_with_their_types() -> None:
     options = given(
-        "--data mnist --size 16 --model resnet18 --model.width 0.25 --model.name x --lr 1e-2 --no-augment "
+        "--data mnist --size 16 --model resnet18 --model.width 0.25 --lr 1e-2 --no-augment "
         "--loggers csv tensorboard --seed 3 --threads 2"
     )
     assert options[DataOptions].size == 16
     assert options[DataOptions].augment is False
-    assert options[ModelOptions] == ModelOptions("resnet18", {"width": 0.25, "name": "x"})
+    assert options[ModelOptions] == ModelOptions("resnet18", {"width": 0.25})
     assert options[TrainingOptions].lr == 0.01
     assert options[TrainingOptions].loggers == ["csv", "tensorboard"]
     assert options[TrainingOptions].threads == 2
@@ -89,10 +96,10 @@ def test_a_comparison_takes_lists_seeds_and_changes_to_one_recipe() -> None:
 def test_yaml_gives_options_and_words_after_it_come_on_top(tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
     config.write_text("lr: 1e-2\nepochs: 7\nmodel: resnet18\nmodel_options: {width: 0.5}\nsigma_d: 0\n")
-    options = given(f"--config {config} --epochs 9 --model.depth 3")
+    options = given(f"--config {config} --epochs 9 --model my.nets.Net --model.depth 3")
     assert options[TrainingOptions].lr == 0.01
     assert options[TrainingOptions].epochs == 9
-    assert options[ModelOptions] == ModelOptions("resnet18", {"width": 0.5, "depth": 3})
+    assert options[ModelOptions] == ModelOptions("my.nets.Net", {"width": 0.5, "depth": 3})
     assert options[RunOptions].sigma_d == 0
 
 
@@ -107,11 +114,25 @@ def test_saved_options_give_the_same_run_again(tmp_path: Path) -> None:
     assert "resume" not in options.config()
 
 
-def test_options_of_a_run_become_the_defaults_of_its_evaluation() -> None:
-    options = parse(EVALUATE, ["runs/x", "--size", "8"], {"data": "mnist", "size": 16})
+def test_options_of_a_run_become_the_defaults_of_its_evaluation(tmp_path: Path) -> None:
+    given("--data mnist --size 16 --sigma-d 0.4 --batch-size 7 --seed 9").save(tmp_path)
+    options = parse(EVALUATE, [str(tmp_path), "--size", "8"], lambda values: Path(values["run"]))
     assert options is not None
     assert (options[DataOptions].data, options[DataOptions].size) == ("mnist", 8)
-    assert options[EvaluateOptions].run == "runs/x"
+    assert options[EvaluateOptions] == EvaluateOptions(run=str(tmp_path)), "but no other group's"
+
+
+def test_the_options_of_a_comparison_are_found_from_its_trainings_folder(tmp_path: Path) -> None:
+    given("--data mnist", COMPARE).save(tmp_path)
+    cell = tmp_path / "cells" / "ovf-sigma0.1-seed0"
+    cell.mkdir(parents=True)
+    assert saved_options(cell)["data"] == "mnist"
+    (cell / CONFIG_NAME).write_text("- x\n")
+    with pytest.raises(SteadyNetError, match="holds no options"):
+        saved_options(cell)
+    (cell / CONFIG_NAME).write_text("a: [\n")
+    with pytest.raises(SteadyNetError, match="cannot be read"):
+        saved_options(cell)
 
 
 def test_print_config_is_yaml_that_config_takes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -141,6 +162,7 @@ REFUSED = [
     ("--device rram5", "unknown device 'rram5': did you mean 'rram4'"),
     ("--scale tensr", "unknown --scale 'tensr': did you mean 'tensor'?"),
     ("--model vgg9", "unknown model 'vgg9': did you mean 'vgg8'?"),
+    ("--model.widht 0.5", "unknown option of model vgg8 'widht': did you mean 'width'?"),
     ("--data minst", "unknown data set 'minst': did you mean 'mnist'?"),
     ("--validation 0", "--validation must be a finite number > 0"),
     ("--channels 2", "--channels must be 1 (grey) or 3 (colour), got 2"),
@@ -238,6 +260,12 @@ def test_the_options_of_training_have_the_defaults_of_fit() -> None:
             assert getattr(mine, name) == value, name
     assert mine.precision.removeprefix("fp") == Settings().precision
     assert (mine.accelerator, mine.nodes) == (Hardware().accelerator, Hardware().num_nodes)
+
+
+def test_the_names_that_need_no_torch_are_those_of_the_tables() -> None:
+    from steadynet.data import SOURCES
+
+    assert set(DATA) == set(SOURCES)
 
 
 def test_dumped_values_keep_their_order_and_letters() -> None:

@@ -5,8 +5,23 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from steadynet.cli.options import DataOptions, ModelOptions, TrainingOptions
 from steadynet.errors import SteadyNetError
+from steadynet.nvm.device import Device
+from steadynet.recipes import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from steadynet.data import DataSplits
+    from steadynet.training import Hardware, Settings
+
+BACKBONE = "backbone.safetensors"
 
 
 def make_cwd_importable() -> None:
@@ -31,3 +46,96 @@ def import_object(what: str, path: str) -> object:
     if not hasattr(module, name):
         raise SteadyNetError(f"{what} {path}: {module_name} has no {name!r}")
     return getattr(module, name)
+
+
+def load_data(options: DataOptions) -> DataSplits:
+    """Return the data that `options` name, downloaded if need be."""
+    from steadynet.data import load
+
+    return load(
+        options.data,
+        root=options.data_root,
+        size=options.size,
+        channels=options.channels,
+        validation=options.validation,
+        train_images=options.train_images,
+        test_images=options.test_images,
+        augment=options.augment,
+        seed=options.data_seed,
+    )
+
+
+def build_model(options: ModelOptions, classes: int, shape: tuple[int, int, int], seed: int = 0) -> nn.Module:
+    """Return a fresh network for images of `shape`."""
+    from steadynet.models import build
+
+    make_cwd_importable()
+    return build(options.model, classes=classes, shape=shape, options=options.model_options, seed=seed)
+
+
+def training_settings(options: TrainingOptions, seed: int) -> Settings:
+    """Return the settings of a training."""
+    import dataclasses
+
+    from steadynet.training import Settings
+
+    names = {f.name for f in dataclasses.fields(Settings)} - {"seed", "precision"}
+    values: dict[str, Any] = {name: getattr(options, name) for name in names}
+    precision: Any = options.precision.removeprefix("fp")
+    return Settings(**values, seed=seed, precision=precision)
+
+
+def training_hardware(options: TrainingOptions) -> Hardware:
+    """Return what a training runs on, and give torch its number of threads."""
+    import torch
+
+    from steadynet.training import Hardware
+
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    return Hardware(accelerator=options.accelerator, devices=options.devices, num_nodes=options.nodes)
+
+
+def check_recipe(recipe: Recipe, device: Device) -> None:
+    """Raise `SteadyNetError` if the recipe cannot train for the device; without torch."""
+    trained = recipe.variation.device(device)
+    recipe.objective.check(trained.sigma_d if trained else 0.0)
+
+
+def trained_weights(run: Path) -> Path:
+    """Return the file of weights of a run's folder, or the file itself.
+
+    Raises:
+        SteadyNetError: If there is none.
+    """
+    if run.is_file():
+        return run
+    if (run / BACKBONE).is_file():
+        return run / BACKBONE
+    if run.is_dir():
+        raise SteadyNetError(f"{run} holds no {BACKBONE}: finish its training by --resume, or name another")
+    raise SteadyNetError(f"there is no {run}: name the folder of a finished training, or a file of weights")
+
+
+def is_main_process() -> bool:
+    """Return whether this is the process that writes files: rank 0 of those that train together."""
+    if "RANK" in os.environ:
+        return os.environ["RANK"] == "0"
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
+@contextmanager
+def resumable(command: str, out: Path) -> Generator[None]:
+    """Add to a Ctrl-C how to carry on."""
+    import shlex
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = shlex.join(["steadynet", command, "--out", str(out), "--resume"])
+        raise KeyboardInterrupt(f"nothing finished is lost; to carry on: {again}") from None
+
+
+def resumed_folder(values: Mapping[str, Any]) -> Path | None:
+    """Return the folder whose options a run that is carried on takes."""
+    return Path(values["out"]) if values["resume"] else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 
@@ -37,9 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt as interrupt:
         told = " ".join(str(interrupt).split())
-        print(
-            f"\nsteadynet: interrupted{': ' + told if told else ''}{_how_to_resume(words)}", file=sys.stderr
-        )
+        print(f"\nsteadynet: interrupted{': ' + told if told else ''}", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -68,14 +65,6 @@ def _dispatch(words: list[str]) -> int:
     command = importlib.import_module(f"steadynet.cli.{words[0]}")
     code: int = command.main(words[1:])
     return code
-
-
-def _how_to_resume(words: Sequence[str]) -> str:
-    """Return the command that carries on, where one does."""
-    if not words or words[0] not in ("train", "compare"):
-        return ""
-    kept = [word for word in words if word not in ("--overwrite", "--resume")]
-    return f"; to carry on: {shlex.join(['steadynet', *kept, '--resume'])}"
 
 
 def _help() -> str:

@@ -16,7 +16,10 @@ def main(argv: Sequence[str]) -> int:
         return 0
     from steadynet.models.names import MODELS
 
-    rows: list[Row] = [(name, str(summary)) for name, summary in MODELS.items()]
-    print_table(("name", "network"), rows)
+    rows: list[Row] = [
+        (name, ", ".join(f"--model.{option}" for option in model.options), model.summary)
+        for name, model in MODELS.items()
+    ]
+    print_table(("name", "options", "network"), rows)
     print("Any other network by the import path of its class: --model my_pkg.nets.Net --model.width 3.")
     return 0

@@ -86,6 +86,8 @@ class ModelOptions:
 
         if self.model not in MODELS and not is_import_path(self.model):
             raise unknown("model", self.model, (*MODELS, "my_pkg.nets.Net (an import path)"))
+        for name in self.model_options if self.model in MODELS else ():
+            check_choice(f"option of model {self.model}", name, MODELS[self.model].options)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
@@ -19,6 +19,7 @@ from steadynet.errors import SteadyNetError, unknown
 from steadynet.files import write_text_atomically
 
 T = TypeVar("T")
+Source = Callable[[Mapping[str, Any]], Path | None]
 
 CONFIG_NAME = "config.yaml"
 # What a run is told about its folder belongs to one call, not to the run.
@@ -68,6 +69,7 @@ class Command:
         positional: The field that is given without its name, if there is one.
         examples: Lines for the end of its help.
         ignored: Fields that this command does not take; they keep their defaults.
+        inherits: The groups whose defaults are those of the run that is evaluated or carried on.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Command:
     positional: str | None = None
     examples: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    inherits: tuple[type, ...] = ()
 
     def fields(self) -> dict[str, tuple[type, dataclasses.Field[Any], Any]]:
         """Return each option's group, field and type."""
@@ -119,13 +122,14 @@ def dump(values: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
 
 
-def parse(command: Command, argv: Sequence[str], defaults: Mapping[str, Any] | None = None) -> Options | None:
+def parse(command: Command, argv: Sequence[str], source: Source | None = None) -> Options | None:
     """Parse the words after the subcommand's name.
 
     Args:
         command: The subcommand.
         argv: The words.
-        defaults: Values that replace the options' own defaults, as those of the run that is evaluated.
+        source: Tells, from the values as given, the folder of a run whose own options replace the defaults:
+            the run that is evaluated, or carried on.
 
     Returns:
         The options; None if help or the configuration was printed, so that nothing is left to do.
@@ -133,13 +137,45 @@ def parse(command: Command, argv: Sequence[str], defaults: Mapping[str, Any] | N
     Raises:
         SteadyNetError: On anything that is not understood or out of range.
     """
-    parser = build_parser(command, defaults)
     words = normalise(argv, option_kinds(command), positional=command.positional is not None)
+    values = _values(build_parser(command), words)
+    folder = source(values) if source and values is not None else None
+    if folder is not None:
+        saved, groups = saved_options(folder), command.fields()
+        defaults = {
+            name: saved[name] for name in saved if name in groups and groups[name][0] in command.inherits
+        }
+        values = _values(build_parser(command, defaults), words)
+    return None if values is None else Options(command, values)
+
+
+def _values(parser: Parser, words: list[str]) -> dict[str, Any] | None:
     try:
-        namespace = parser.parse_args(words)
+        return parser.parse_args(words).as_dict()
     except SystemExit:
         return None
-    return Options(command, namespace.as_dict())
+
+
+def saved_options(folder: Path) -> dict[str, Any]:
+    """Return the options that a run saved in `folder`, or in the one that holds it.
+
+    The trainings of a comparison lie two folders below its options.
+
+    Raises:
+        SteadyNetError: If the file is no YAML of options.
+    """
+    for place in (folder, *list(folder.resolve().parents)[:2]):
+        path = place / CONFIG_NAME
+        if path.is_file():
+            try:
+                found: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+                raise SteadyNetError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+            if not isinstance(found, dict):
+                raise SteadyNetError(f"{path} holds no options: it must be the {CONFIG_NAME} of a run")
+            options: dict[str, Any] = found  # pyright: ignore[reportUnknownVariableType]
+            return {name: value for name, value in options.items() if name not in TRANSIENT}
+    return {}
 
 
 def build_parser(command: Command, defaults: Mapping[str, Any] | None = None) -> Parser:

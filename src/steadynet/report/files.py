@@ -43,8 +43,7 @@ def write_report(
     )
     marks = {(cell.recipe, cell.sigma_d, cell.train_sigma_d): cell.converged for cell in cells}
     marked = [
-        {**row, "converged": marks[(row["recipe"], float(row["sigma_d"]), float(row["train_sigma_d"]))]}
-        for row in rows
+        {**row, "converged": marks[(row["recipe"], row["sigma_d"], row["train_sigma_d"])]} for row in rows
     ]
     write_text_atomically(csv_path, tidy_csv(marked))
     draws = {row.get("draws") for row in rows}

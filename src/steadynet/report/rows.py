@@ -42,7 +42,7 @@ class Cell:
     Attributes:
         recipe: Its name.
         sigma_d: σ_d of the test.
-        train_sigma_d: σ_d of the training.
+        train_sigma_d: σ_d of the training; None where it is not known.
         seeds: The trainings' seeds.
         clean: Mean accuracy of the clean network.
         metrics: An estimate per metric that the rows have: over trainings if there are several, over the
@@ -53,7 +53,7 @@ class Cell:
 
     recipe: str
     sigma_d: float
-    train_sigma_d: float
+    train_sigma_d: float | None
     seeds: tuple[int, ...]
     clean: float
     metrics: Mapping[str, Estimate]
@@ -71,7 +71,7 @@ def summarise(rows: Sequence[Row]) -> tuple[Cell, ...]:
     """
     if not rows:
         raise SteadyNetError("there are no results to report")
-    groups: dict[tuple[str, float, float], list[Row]] = {}
+    groups: dict[tuple[str, float, float | None], list[Row]] = {}
     for row in rows:
         missing = [
             key for key in ("recipe", "seed", "sigma_d", "train_sigma_d", "accuracy") if key not in row
@@ -90,7 +90,7 @@ def summarise(rows: Sequence[Row]) -> tuple[Cell, ...]:
             Cell(
                 recipe=recipe,
                 sigma_d=float(sigma_d),
-                train_sigma_d=float(train_sigma_d),
+                train_sigma_d=None if train_sigma_d is None else float(train_sigma_d),
                 seeds=seeds,
                 clean=clean,
                 metrics={name: found for name in METRICS if (found := _estimate(members, name)) is not None},
@@ -123,7 +123,9 @@ def interval_caption(cells: Sequence[Cell], draws: int | None = None) -> str:
 def training_caption(cells: Sequence[Cell]) -> str:
     """Return the line that says at which σ_d the networks were trained."""
     noisy = [cell for cell in cells if cell.recipe != REFERENCE] or list(cells)
-    trained = sorted({cell.train_sigma_d for cell in noisy})
+    if any(cell.train_sigma_d is None for cell in noisy):
+        return "trained at a sigma_d that is not known"
+    trained = sorted({cell.train_sigma_d for cell in noisy if cell.train_sigma_d is not None})
     if len(trained) == 1 and len({cell.sigma_d for cell in cells}) > 1:
         return f"trained once, at sigma_d {trained[0]:g}"
     if all(cell.train_sigma_d == cell.sigma_d for cell in noisy):

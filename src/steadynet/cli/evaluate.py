@@ -1,0 +1,165 @@
+"""`steadynet evaluate`: what accuracy a trained network keeps, over simulated chips."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steadynet.cli.build import build_model, load_data, trained_weights
+from steadynet.cli.command_options import EvaluateOptions
+from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions
+from steadynet.cli.parser import Command, Options, parse, saved_options
+from steadynet.cli.table import Row, print_table
+from steadynet.files import check_folder, prepare_folder
+
+if TYPE_CHECKING:
+    from steadynet.montecarlo import Curve, MonteCarloResult
+
+COMMAND = Command(
+    "evaluate",
+    "Simulate chips that hold a trained network, each fixed over all test images: what accuracy it keeps at "
+    "each sigma_d. Data, network and device are those of the run, unless given here.",
+    (DataOptions, ModelOptions, DeviceOptions, EvaluateOptions),
+    positional="run",
+    inherits=(DataOptions, ModelOptions, DeviceOptions),
+    examples=(
+        "steadynet evaluate runs/noise --sigma-d 0.1 0.2 0.3 --draws 200",
+        "steadynet evaluate runs/noise --device rram4 --target-accuracy 0.9 --out runs/noise-rram4",
+        "steadynet evaluate weights.safetensors --data mnist --model vgg8 --model.width 0.25",
+    ),
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    options = parse(COMMAND, argv, run_folder)
+    if options is None:
+        return 0
+    asked = options[EvaluateOptions]
+    weights = trained_weights(Path(asked.run or ""))
+    if asked.out is not None:
+        check_folder(Path(asked.out), overwrite=asked.overwrite)
+    return evaluate(options, weights)
+
+
+def evaluate(options: Options, weights: Path) -> int:
+    """Simulate, print the table, and write the files if a folder was given."""
+    from steadynet.deploy import load_state
+    from steadynet.montecarlo import curve
+
+    asked = options[EvaluateOptions]
+    data = load_data(options[DataOptions])
+    model = build_model(options[ModelOptions], data.classes, data.shape)
+    load_state(model, weights)
+    found = curve(
+        model,
+        options[DeviceOptions].build(0.0),
+        data.test,
+        sorted(asked.sigma_d),
+        draws=asked.draws,
+        seed=asked.seed,
+        batch_size=asked.batch_size,
+        progress=asked.progress,
+    )
+    print_curve(found, asked.target_accuracy)
+    if asked.out is not None:
+        _write(options, found, weights)
+    return 0
+
+
+def run_folder(values: Mapping[str, Any]) -> Path | None:
+    """Return the folder whose options the evaluation takes as its defaults."""
+    if values["run"] is None:
+        return None
+    run = Path(values["run"])
+    return run if run.is_dir() else run.parent
+
+
+def print_curve(found: Curve, target: float | None) -> None:
+    """Print a line per sigma_d, and what the figures are of."""
+    first = found.results[0]
+    columns = ["sigma_d", "accuracy, %", "1 % of chips below", "5 % below", "worst chip", "EKL", "NLL"]
+    if target is not None:
+        columns.append(f"yield at {100 * target:g} %")
+    print_table(columns, [_line(result, target) for result in found.results])
+    print(
+        f"clean {100 * first.clean['accuracy']:.2f} %, quantised without error "
+        f"{100 * first.quantised['accuracy']:.2f} %; {first.images} test images, "
+        f"{max(result.draws for result in found.results)} chips each, seed {first.seed}"
+    )
+    print("±: 95 % interval over chips of this one network; it does not speak of other trainings or images")
+    if target is not None:
+        print(largest(found, target))
+
+
+def largest(found: Curve, target: float) -> str:
+    """Return the line on the largest sigma_d that keeps the mean accuracy at `target`."""
+    sigma = found.largest_sigma_d(target)
+    goal = f"a mean accuracy of {100 * target:g} %"
+    if sigma is None:
+        return f"{goal} is not kept even at sigma_d {found.sigma_d[0]:g}"
+    if math.isinf(sigma):
+        return f"{goal} is kept at all these sigma_d, up to {found.sigma_d[-1]:g}"
+    return f"{goal} is kept up to sigma_d {sigma:.3g} (interpolated)"
+
+
+def _line(result: MonteCarloResult, target: float | None) -> Row:
+    accuracy = result.accuracy
+    half = "" if accuracy.interval is None else f" ± {100 * accuracy.interval.half_width:.2f}"
+    line = [f"{result.sigma_d:g}", f"{100 * accuracy.mean:.2f}{half}"]
+    line += [f"{100 * result.percentile(k).value:.2f}" for k in (1, 5)]
+    line += [f"{100 * result.worst:.2f}", f"{result.ekl.mean:.4g}", f"{result.nll.mean:.4g}"]
+    if target is not None:
+        kept = result.yield_at(target)
+        low, high = kept.interval
+        line.append(f"{100 * kept.value:.1f} % ({100 * low:.1f} … {100 * high:.1f})")
+    return tuple(line)
+
+
+def _write(options: Options, found: Curve, weights: Path) -> None:
+    from steadynet import __version__
+    from steadynet.report import write_report
+
+    asked = options[EvaluateOptions]
+    out = prepare_folder(Path(asked.out or ""), overwrite=asked.overwrite)
+    run = saved_options(run_folder(options.values) or out)
+    # A file of weights alone does not tell how it was trained.
+    told = run.get("train_sigma_d") if run.get("train_sigma_d") is not None else run.get("sigma_d")
+    trained_at = told if isinstance(told, int | float) else None
+    rows = [
+        {
+            "recipe": run.get("recipe", weights.parent.name),
+            "seed": run.get("seed", 0),
+            "sigma_d": result.sigma_d,
+            "train_sigma_d": trained_at,
+            "clean_accuracy": result.clean["accuracy"],
+            "quantised_accuracy": result.quantised["accuracy"],
+            "draws": result.draws,
+            "evaluation_seed": result.seed,
+            "images": result.images,
+            **result.figures(),
+            **({} if asked.target_accuracy is None else {"yield": _yield(result, asked.target_accuracy)}),
+            "accuracy_values": result.accuracy.values.tolist(),
+        }
+        for result in found.results
+    ]
+    options.save(out)
+    about = {
+        "command": shlex.join(["steadynet", "evaluate", "--config", str(out / "config.yaml")]),
+        "version": __version__,
+        "options": options.config(),
+    }
+    title = (
+        f"{options[DataOptions].data}, {options[ModelOptions].model}, {weights.parent.name or weights.name}"
+    )
+    for path in write_report(out, rows, title=title, about=about):
+        print(path)
+
+
+def _yield(result: MonteCarloResult, target: float) -> dict[str, float]:
+    kept = result.yield_at(target)
+    low, high = kept.interval
+    return {"mean": kept.value, "lo": low, "hi": high, "accuracy": target}

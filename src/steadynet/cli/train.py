@@ -1,0 +1,126 @@
+"""`steadynet train`: one network, one recipe, one device."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from steadynet.cli.build import (
+    BACKBONE,
+    build_model,
+    check_recipe,
+    is_main_process,
+    load_data,
+    resumable,
+    resumed_folder,
+    trained_weights,
+    training_hardware,
+    training_settings,
+)
+from steadynet.cli.command_options import RunOptions
+from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions, RecipeOptions, TrainingOptions
+from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
+from steadynet.errors import SteadyNetError
+from steadynet.files import check_folder, prepare_folder, write_json_atomically
+
+GROUPS = (DataOptions, ModelOptions, DeviceOptions, RecipeOptions, TrainingOptions, RunOptions)
+COMMAND = Command(
+    "train",
+    "Train a network for a noisy device by one recipe. The weights of the epoch with the best accuracy on "
+    "noisy chips, over validation images, are kept; test images are left to `steadynet evaluate`.",
+    GROUPS,
+    inherits=GROUPS,
+    examples=(
+        "steadynet train --recipe noise --sigma-d 0.2 --out runs/noise",
+        "steadynet train --data mnist --model.width 0.25 --recipe ovf --beta 0.01 --out runs/ovf",
+        "steadynet train --out runs/ovf --resume",
+    ),
+)
+# Checkpoint and history lie in a folder of their own, which the training alone writes to.
+TRAINING = "training"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    options = parse(COMMAND, argv, resumed_folder)
+    if options is None:
+        return 0
+    run = options[RunOptions]
+    out = Path(run.out)
+    check_recipe(options[RecipeOptions].build(), options[DeviceOptions].build(run.sigma_d))
+    if run.resume:
+        _check_resumable(out)
+    elif is_main_process():
+        check_folder(out, overwrite=run.overwrite)
+    if run.init is not None:
+        trained_weights(Path(run.init))
+    return train(options)
+
+
+def train(options: Options) -> int:
+    """Train, and write the run's folder."""
+    from steadynet.deploy import save_backbone
+    from steadynet.training import fit
+
+    run, setup = options[RunOptions], options[TrainingOptions]
+    recipe, device = options[RecipeOptions].build(), options[DeviceOptions].build(run.sigma_d)
+    out, folder = Path(run.out), Path(run.out) / TRAINING
+    data = load_data(options[DataOptions])
+    model = build_model(options[ModelOptions], data.classes, data.shape, run.seed)
+    settings, hardware = training_settings(setup, run.seed), training_hardware(setup)
+    started = run.resume and (folder / "last.ckpt").exists()
+    if is_main_process() and not run.resume:
+        prepare_folder(out, overwrite=run.overwrite)
+        options.save(out)
+    if run.resume and not started:
+        print(f"steadynet: {out} has no checkpoint yet; it starts at the beginning", file=sys.stderr)
+    with resumable("train", out):
+        result = fit(
+            model,
+            recipe,
+            device,
+            data.train,
+            data.validation,
+            settings=settings,
+            hardware=hardware,
+            out=folder,
+            resume=started,
+            init=None if run.init is None else trained_weights(Path(run.init)),
+            loggers=tuple(setup.loggers),
+            progress=setup.progress,
+        )
+        if result.interrupted:
+            raise KeyboardInterrupt
+    if not is_main_process():
+        return 0
+    save_backbone(model, out / BACKBONE)
+    best = result.history[result.best_epoch]
+    write_json_atomically(
+        out / "result.json",
+        {
+            "recipe": recipe.describe(),
+            "device": str(device),
+            "best_epoch": result.best_epoch,
+            "val_accuracy": best["val_accuracy"],
+            "val_accuracy_noisy": best["val_accuracy_noisy"],
+            "seconds": result.seconds,
+            "history": [dict(row) for row in result.history],
+        },
+    )
+    print(
+        f"best epoch {result.best_epoch + 1} of {len(result.history)}: validation accuracy "
+        f"{100 * best['val_accuracy']:.2f} % clean, {100 * best['val_accuracy_noisy']:.2f} % on noisy chips "
+        f"({setup.val_draws} chips, sigma_d {run.sigma_d:g})"
+    )
+    print(f"weights: {out / BACKBONE}; next: steadynet evaluate {out}")
+    return 0
+
+
+def _check_resumable(out: Path) -> None:
+    if (out / BACKBONE).exists():
+        raise SteadyNetError(
+            f"the run in {out} is finished; train longer in another folder, with --init {out}"
+        )
+    if not (out / CONFIG_NAME).exists():
+        raise SteadyNetError(f"{out} holds no run to resume: start it without --resume")
