@@ -13,6 +13,7 @@ import steadynet
 from steadynet.cli import main as entry
 from steadynet.cli.build import resumable
 from steadynet.cli.main import COMMANDS, main
+from steadynet.cli.parser import CONFIG_NAME
 from steadynet.nvm.presets import PRESETS
 from steadynet.recipes import RECIPES
 
@@ -122,18 +123,22 @@ def test_help_of_the_command_names_every_command_and_train_every_recipe(
     assert all(name in printed for name in RECIPES)
 
 
-def test_ctrl_c_exits_130_and_passes_on_what_the_command_says(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_ctrl_c_exits_130_and_tells_how_to_carry_on_where_one_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    out = tmp_path / "a b"
+
     def interrupted(_: list[str]) -> int:
-        with resumable("train", Path("runs/a b")):
+        with resumable("train", out):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(entry, "_dispatch", interrupted)
     assert main(["train"]) == 130
-    told = capsys.readouterr().err
-    assert told.startswith("\nsteadynet: interrupted: ")
-    assert "to carry on: steadynet train --out 'runs/a b' --resume" in told
+    assert capsys.readouterr().err == "\nsteadynet: interrupted: before any work was done\n"
+    out.mkdir()
+    (out / CONFIG_NAME).touch()
+    assert main(["train"]) == 130
+    assert f"to carry on: steadynet train --out '{out}' --resume" in capsys.readouterr().err
 
 
 def test_an_unforeseen_error_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ def test_options_of_a_run_become_the_defaults_of_its_evaluation(tmp_path: Path) 
 
 def test_the_options_of_a_comparison_are_found_from_its_trainings_folder(tmp_path: Path) -> None:
     given("--data mnist", COMPARE).save(tmp_path)
-    cell = tmp_path / "cells" / "ovf-sigma0.1-seed0"
+    cell = tmp_path / "trainings" / "cells" / "ovf-sigma0.1-seed0"
     cell.mkdir(parents=True)
     assert saved_options(cell)["data"] == "mnist"
     (cell / CONFIG_NAME).write_text("- x\n")
@@ -244,8 +244,7 @@ def test_help_names_every_option_with_a_text(command: Command, capsys: pytest.Ca
     assert parse(command, ["--help"]) is None
     lines = capsys.readouterr().out
     for name in command.fields():
-        if name != command.positional:
-            assert f"--{name.replace('_', '-')}" in lines
+        assert f"--{name.replace('_', '-')}" in lines
     for line, following in pairwise(lines.splitlines()):
         if line.startswith("  --") and len(line) <= 30:
             assert following.startswith(" " * 20), f"{line} has no text"

@@ -80,5 +80,7 @@ def test_refusals(words: str, message: str) -> None:
     assert message in str(refused.value)
 
 
-def test_a_positional_is_kept_where_one_is_expected() -> None:
-    assert normalise(["runs/x", "--lr", "1"], KINDS, positional=True) == ["runs/x", "--lr=1"]
+def test_a_word_without_dashes_is_the_positional_option_once() -> None:
+    assert normalise(["runs/x", "--lr", "1"], KINDS, positional="model") == ["--model=runs/x", "--lr=1"]
+    with pytest.raises(SteadyNetError, match="unexpected word 'b'"):
+        normalise(["a", "b"], KINDS, positional="model")

@@ -85,6 +85,12 @@ def test_convergence_is_judged_against_vanillas_same_seeds() -> None:
     assert summarise([*rows, row("noise", 0, clean_accuracy=0.79)])[-1].converged is False
 
 
+def test_vanilla_is_the_measure_by_its_best_sigma_and_never_marked() -> None:
+    rows = [row("vanilla", sigma_d=0.1, clean_accuracy=0.99), row("vanilla", sigma_d=0.3, clean_accuracy=0.7)]
+    cells = summarise([*rows, row("noise", sigma_d=0.3, clean_accuracy=0.8)])
+    assert [cell.converged for cell in cells] == [True, True, False]
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steadynet.cli.options import DataOptions, ModelOptions, TrainingOptions
+from steadynet.cli.parser import CONFIG_NAME
 from steadynet.errors import SteadyNetError
+from steadynet.files import TEMPORARY_SUFFIX, check_folder, prepare_folder
 from steadynet.nvm.device import Device
 from steadynet.recipes import Recipe
 
@@ -125,13 +127,53 @@ def is_main_process() -> bool:
 
 
 @contextmanager
+def claimed(out: Path, started: Path, *, overwrite: bool) -> Generator[None]:
+    """Make `out` an empty folder for a job, and undo that if the job ends before `started` exists.
+
+    What is overwritten is only moved aside at first: an input that the job refuses in its own checks
+    costs no earlier result. It is removed when the job is over.
+
+    Raises:
+        SteadyNetError: If the folder holds something and `overwrite` is off, or cannot be written to.
+    """
+    import shutil
+    import uuid
+
+    check_folder(out, overwrite=overwrite)
+    aside = None
+    if out.is_dir() and any(out.iterdir()):
+        aside = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}")
+        out.rename(aside)
+    prepare_folder(out)
+    try:
+        yield
+    finally:
+        if not started.exists():
+            shutil.rmtree(out)
+            if aside is not None:
+                aside.rename(out)
+        elif aside is not None:
+            shutil.rmtree(aside)
+
+
+def check_setup(recipe: Recipe, model: nn.Module, data: DataSplits) -> None:
+    """Raise `SteadyNetError` if the recipe cannot be set up on the network: taps that are not there."""
+    import torch
+
+    example = torch.stack([data.validation[index][0] for index in range(min(2, len(data.validation)))])
+    recipe.objective.setup(model, example, 0)
+
+
+@contextmanager
 def resumable(command: str, out: Path) -> Generator[None]:
-    """Add to a Ctrl-C how to carry on."""
+    """Add to a Ctrl-C how to carry on, if there is what to carry on."""
     import shlex
 
     try:
         yield
     except KeyboardInterrupt:
+        if not (out / CONFIG_NAME).exists():
+            raise KeyboardInterrupt("before any work was done") from None
         again = shlex.join(["steadynet", command, "--out", str(out), "--resume"])
         raise KeyboardInterrupt(f"nothing finished is lost; to carry on: {again}") from None
 

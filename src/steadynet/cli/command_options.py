@@ -43,7 +43,7 @@ class EvaluateOptions:
     """Monte Carlo over simulated chips.
 
     Args:
-        run: Folder of a finished training, or a file of weights.
+        run: Folder of a finished training, or a file of weights; --run may be left out.
         sigma_d: σ_d values to test at; one or more.
         draws: R, simulated chips per σ_d, each fixed over all test images.
         seed: Seed of the chips.
@@ -83,7 +83,7 @@ class ExportOptions:
     """Hand-over.
 
     Args:
-        run: Folder of a finished training, or a file of weights.
+        run: Folder of a finished training, or a file of weights; --run may be left out.
         onnx: Also write the clean backbone as ONNX and check it in ONNX Runtime (extra onnx).
         out: Folder for the files.
         overwrite: Empty the folder if it already holds something.

@@ -38,8 +38,6 @@ class HelpFormatter(DefaultHelpFormatter):
         return action.help or ""
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
-        if not action.option_strings:
-            return str(action.metavar or action.dest)
         if action.dest == "print_config":
             return "--print-config"
         shown = action.option_strings
@@ -66,7 +64,7 @@ class Command:
         name: Its name.
         summary: One line for the list of commands.
         groups: Its dataclasses of options.
-        positional: The field that is given without its name, if there is one.
+        positional: The field that may be given without its name, if there is one.
         examples: Lines for the end of its help.
         ignored: Fields that this command does not take; they keep their defaults.
         inherits: The groups whose defaults are those of the run that is evaluated or carried on.
@@ -137,7 +135,7 @@ def parse(command: Command, argv: Sequence[str], source: Source | None = None) -
     Raises:
         SteadyNetError: On anything that is not understood or out of range.
     """
-    words = normalise(argv, option_kinds(command), positional=command.positional is not None)
+    words = normalise(argv, option_kinds(command), positional=command.positional)
     values = _values(build_parser(command), words)
     folder = source(values) if source and values is not None else None
     if folder is not None:
@@ -159,12 +157,12 @@ def _values(parser: Parser, words: list[str]) -> dict[str, Any] | None:
 def saved_options(folder: Path) -> dict[str, Any]:
     """Return the options that a run saved in `folder`, or in the one that holds it.
 
-    The trainings of a comparison lie two folders below its options.
+    The trainings of a comparison lie three folders below its options.
 
     Raises:
         SteadyNetError: If the file is no YAML of options.
     """
-    for place in (folder, *list(folder.resolve().parents)[:2]):
+    for place in (folder, *list(folder.resolve().parents)[:3]):
         path = place / CONFIG_NAME
         if path.is_file():
             try:
@@ -202,9 +200,7 @@ def build_parser(command: Command, defaults: Mapping[str, Any] | None = None) ->
     for name, (group, f, kind) in command.fields().items():
         default = (defaults or {}).get(name, _default(f))
         arguments: dict[str, Any] = {"default": default, "help": _help(helps[group][name], default)}
-        if name == command.positional:
-            parser.add_argument(name, type=kind, nargs="?", metavar=name.upper(), **arguments)
-        elif is_switch(kind):
+        if is_switch(kind):
             groups[group].add_argument(_spell(name), action=ActionYesNo(no_prefix="no-"), **arguments)
         else:
             groups[group].add_argument(_spell(name), type=kind, metavar=metavar(name, kind), **arguments)
@@ -215,8 +211,7 @@ def option_kinds(command: Command) -> dict[str, OptionKind]:
     """Return how each option, as it is typed, takes its values."""
     kinds: dict[str, OptionKind] = {"config": "value", "help": "bare", "print-config": "bare"}
     for name, (_, _, hint) in command.fields().items():
-        if name != command.positional:
-            kinds[name.replace("_", "-")] = kind_of(hint)
+        kinds[name.replace("_", "-")] = kind_of(hint)
     return kinds
 
 
@@ -276,6 +271,4 @@ def _one_line(message: str, parser: Parser) -> str:
         return "option --config: the file must hold options, one a line, as in 'epochs: 10'"
     if message.startswith("Problems parsing config"):
         return "option --config: the file is no YAML: " + " ".join(message.split(":", 1)[1].split())
-    if found := re.match(r"unrecognized arguments: (.*)", message):
-        return f"unexpected word {found[1].split()[0]!r}: options start with --"
     return " ".join(message.split())

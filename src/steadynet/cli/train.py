@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from steadynet.cli.build import (
     BACKBONE,
     build_model,
     check_recipe,
+    claimed,
     is_main_process,
     load_data,
     resumable,
@@ -22,7 +24,7 @@ from steadynet.cli.command_options import RunOptions
 from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions, RecipeOptions, TrainingOptions
 from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
 from steadynet.errors import SteadyNetError
-from steadynet.files import check_folder, prepare_folder, write_json_atomically
+from steadynet.files import check_folder, write_json_atomically
 
 GROUPS = (DataOptions, ModelOptions, DeviceOptions, RecipeOptions, TrainingOptions, RunOptions)
 COMMAND = Command(
@@ -70,12 +72,14 @@ def train(options: Options) -> int:
     model = build_model(options[ModelOptions], data.classes, data.shape, run.seed)
     settings, hardware = training_settings(setup, run.seed), training_hardware(setup)
     started = run.resume and (folder / "last.ckpt").exists()
-    if is_main_process() and not run.resume:
-        prepare_folder(out, overwrite=run.overwrite)
-        options.save(out)
     if run.resume and not started:
         print(f"steadynet: {out} has no checkpoint yet; it starts at the beginning", file=sys.stderr)
-    with resumable("train", out):
+    writes = is_main_process()
+    with ExitStack() as stack:
+        stack.enter_context(resumable("train", out))
+        if writes and not run.resume:
+            stack.enter_context(claimed(out, folder, overwrite=run.overwrite))
+            options.save(out)
         result = fit(
             model,
             recipe,
@@ -86,13 +90,14 @@ def train(options: Options) -> int:
             hardware=hardware,
             out=folder,
             resume=started,
+            overwrite=run.resume and not started,
             init=None if run.init is None else trained_weights(Path(run.init)),
             loggers=tuple(setup.loggers),
             progress=setup.progress,
         )
         if result.interrupted:
             raise KeyboardInterrupt
-    if not is_main_process():
+    if not writes:
         return 0
     save_backbone(model, out / BACKBONE)
     best = result.history[result.best_epoch]

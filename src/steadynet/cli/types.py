@@ -41,7 +41,7 @@ def metavar(name: str, kind: Any) -> str:
         elif get_origin(member) is dict:
             words.append("{...}")
         else:
-            text = "PATH" if name in ("out", "init", "data_root") else "NAME"
+            text = "PATH" if name in ("out", "init", "data_root", "run") else "NAME"
             words.append({int: "N", float: "X"}.get(member, text))
     return "|".join(words)
 

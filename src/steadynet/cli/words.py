@@ -19,13 +19,15 @@ from steadynet.errors import SteadyNetError
 OptionKind = Literal["value", "list", "dict", "switch", "bare"]
 
 
-def normalise(argv: Sequence[str], kinds: Mapping[str, OptionKind], *, positional: bool = False) -> list[str]:
+def normalise(
+    argv: Sequence[str], kinds: Mapping[str, OptionKind], *, positional: str | None = None
+) -> list[str]:
     """Return the words as the parser takes them, each option with its value in one word.
 
     Args:
         argv: The words after the subcommand.
         kinds: Options, without their dashes, and how each takes its value.
-        positional: Whether a word without dashes is expected.
+        positional: The option that a word without dashes is for.
 
     Raises:
         SteadyNetError: If a word is no option, or an option lacks its value.
@@ -40,9 +42,9 @@ def normalise(argv: Sequence[str], kinds: Mapping[str, OptionKind], *, positiona
             words.append("--help")
             continue
         if not word.startswith("-"):
-            if not positional:
+            if positional is None or any(other.startswith(f"--{positional}=") for other in words):
                 raise SteadyNetError(f"unexpected word {word!r}: options start with --")
-            words.append(word)
+            words.append(f"--{positional}={word}")
             continue
         name, equals, value = word.partition("=")
         head, _, rest = name.removeprefix("--").partition(".")

@@ -1,0 +1,153 @@
+"""`steadynet compare`: several recipes on the same network, data, epochs and chips."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steadynet.cli.build import (
+    build_model,
+    check_recipe,
+    check_setup,
+    claimed,
+    load_data,
+    resumable,
+    resumed_folder,
+    training_hardware,
+    training_settings,
+)
+from steadynet.cli.command_options import CompareOptions
+from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions, TrainingOptions
+from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
+from steadynet.errors import SteadyNetError
+from steadynet.files import check_folder
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from steadynet.comparison import Cell
+
+GROUPS = (DataOptions, ModelOptions, DeviceOptions, TrainingOptions, CompareOptions)
+COMMAND = Command(
+    "compare",
+    "Train and test a network by several recipes, on the same data, epochs and chips: one table, as text, "
+    "JSON, CSV and Markdown, and figures of accuracy and EKL over sigma_d.",
+    GROUPS,
+    ignored=("loggers",),
+    inherits=GROUPS,
+    examples=(
+        "steadynet compare --data digits --model cnn --epochs 20 --out runs/digits",
+        "steadynet compare --data mnist --model.width 0.25 --recipes noise-t4 ovf --seeds 3 --processes 2",
+        "steadynet compare --recipes noise ovf --recipe.ovf.beta 0.1 --train-sigma-d 0.2",
+        "steadynet compare --out runs/compare --resume",
+    ),
+)
+# The trainings lie in a folder of their own, which the comparison alone writes to.
+TRAININGS = "trainings"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    options = parse(COMMAND, argv, resumed_folder)
+    if options is None:
+        return 0
+    asked = options[CompareOptions]
+    out = Path(asked.out)
+    matched = asked.train_sigma_d == "matched"
+    for recipe in asked.build():
+        for sigma_d in asked.sigma_d if matched else [float(asked.train_sigma_d)]:
+            check_recipe(recipe, options[DeviceOptions].build(sigma_d))
+    if not asked.resume:
+        check_folder(out, overwrite=asked.overwrite)
+    elif not (out / CONFIG_NAME).exists():
+        raise SteadyNetError(f"{out} holds no comparison to resume: start it without --resume")
+    compare(options)
+    return 0
+
+
+def compare(options: Options) -> list[dict[str, Any]]:
+    """Train and test all, print the table and write the report; return its rows."""
+    from steadynet.comparison import Plan, Problem
+    from steadynet.comparison import compare as run
+    from steadynet.report import print_table, summarise, write_report
+
+    asked, setup = options[CompareOptions], options[TrainingOptions]
+    out = Path(asked.out)
+    data = load_data(options[DataOptions])
+    fresh = functools.partial(_fresh, options[ModelOptions], data.classes, data.shape)
+    for recipe in asked.build_all():
+        check_setup(recipe, fresh(asked.seed_list[0]), data)
+    plan = Plan(
+        recipes=asked.build_all(),
+        sigma_d=tuple(sorted(asked.sigma_d)),
+        train_sigma_d=asked.train_sigma_d,
+        seeds=asked.seed_list,
+        draws=asked.draws,
+    )
+    title = describe(options, data.shape)
+    problem = Problem(
+        fresh, functools.partial(load_data, options[DataOptions]), options[DeviceOptions].build(0), title
+    )
+    settings, hardware = training_settings(setup, 0), training_hardware(setup)
+    trainings = out / TRAININGS
+    with ExitStack() as stack:
+        stack.enter_context(resumable(options.command.name, out))
+        if not asked.resume:
+            stack.enter_context(claimed(out, trainings, overwrite=asked.overwrite))
+            options.save(out)
+        rows = run(
+            problem,
+            plan,
+            settings,
+            trainings,
+            hardware=hardware,
+            processes=asked.processes,
+            resume=asked.resume and trainings.exists(),
+            on_cell=_tell,
+            progress=setup.progress,
+        )
+    about = {
+        "command": shlex.join(["steadynet", options.command.name, "--config", str(out / CONFIG_NAME)]),
+        "versions": versions(),
+        "options": options.config(),
+    }
+    paths = write_report(out, rows, title=title, about=about)
+    print_table(summarise(rows), title, draws=asked.draws)
+    print(f"written: {', '.join(path.name for path in paths)} in {out}")
+    return rows
+
+
+def describe(options: Options, shape: tuple[int, int, int]) -> str:
+    """Return data, network and length of training, for titles."""
+    model = options[ModelOptions]
+    told = "".join(f" {name} {value}" for name, value in model.model_options.items())
+    data = options[DataOptions]
+    images = f", {data.train_images:,} images" if data.train_images else ""
+    epochs = options[TrainingOptions].epochs
+    return f"{data.data} {shape[1]}×{shape[2]}{images}, {model.model}{told}, {epochs} epochs"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that numbers depend on."""
+    import platform
+
+    import torch
+
+    from steadynet import __version__
+
+    return {"steadynet": __version__, "torch": str(torch.__version__), "python": platform.python_version()}
+
+
+def _fresh(options: ModelOptions, classes: int, shape: tuple[int, int, int], seed: int) -> nn.Module:
+    return build_model(options, classes, shape, seed)
+
+
+def _tell(done: int, all_: int, cell: Cell, rows: Sequence[Mapping[str, Any]]) -> None:
+    accuracies = ", ".join(f"{100 * row['accuracy']['mean']:.2f} % at {row['sigma_d']:g}" for row in rows)
+    trained = f"{cell.recipe.name}, trained at sigma_d {cell.train_sigma_d:g}, seed {cell.seed}"
+    print(f"[{done}/{all_}] {trained}: {accuracies}", file=sys.stderr, flush=True)
