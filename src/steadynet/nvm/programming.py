@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from steadynet.nvm.quantize import from_codes, lsb, max_abs, to_codes
@@ -16,35 +17,71 @@ if TYPE_CHECKING:
 
     from steadynet.nvm.device import Device
 
+_BLOCK = 2**18  # weights at a time: their codes then stay in the cache, and are never all in memory
+
 
 def program_tensor(weight: Tensor, device: Device, generator: torch.Generator) -> Tensor:
     """Return the weights that one programming of `weight` leaves, detached from it.
 
     Args:
-        weight: Clean weights of any floating dtype and shape.
+        weight: Clean weights of any floating dtype and shape. Half precision is computed in float32.
         device: Where they are programmed.
         generator: The source of the errors; its device is where they are drawn. They are drawn in
             float32 and in contiguous order, so they depend on nothing but the generator and the shape.
 
     Returns:
         A tensor of the weight's shape, dtype and device, contiguous.
+
+    Raises:
+        SteadyNetError: If the tensor is empty.
     """
-    values = weight.detach().contiguous()
+    import torch
+
+    values = weight.detach().contiguous().to(torch.promote_types(weight.dtype, torch.float32))
     maximum = max_abs(values, device.scale)
-    quantised = device.quantize or not device.variation.uniform
-    codes = to_codes(values, maximum, device.weight_bits) if quantised else values
-    clean = from_codes(codes, maximum, device.weight_bits) if device.quantize else values
     if device.sigma_d == 0:
-        return clean.clone() if clean is values else clean
-    unit = lsb(maximum, device.weight_bits)
+        return clean_tensor(values, maximum, device).to(weight.dtype)
     if device.path == "device":
-        if not quantised:
-            codes = to_codes(values, maximum, device.weight_bits)
-        return clean + device_errors(codes, device, generator).to(clean.dtype) * unit
-    normal = standard_normal(tuple(values.shape), generator, clean)
-    if device.variation.uniform:
-        return normal.mul_(unit * (device.sigma_d * device.relative_std * device.max_code)).add_(clean)
-    return normal.mul_(code_std(codes, device).to(normal.dtype)).mul_(unit).add_(clean)
+        errors = device_errors(to_codes(values, maximum, device.weight_bits), device, generator).to(values.dtype)
+        std = None
+    else:
+        errors = standard_normal(tuple(values.shape), generator, values)
+        std = device.sigma_d * device.relative_std * device.max_code
+        if not device.variation.uniform:
+            std = code_std(device, values.device).to(values.dtype)
+    need_codes = device.quantize or isinstance(std, torch.Tensor)
+    for error, value, peak in _row_blocks(errors, values, maximum):
+        codes = to_codes(value, peak, device.weight_bits) if need_codes else value
+        unit = lsb(peak, device.weight_bits)
+        if isinstance(std, torch.Tensor):
+            # A NaN weight has no code: its index is made a valid one, and its programmed weight is NaN.
+            magnitudes = codes.abs().int().clamp_(0, device.max_code)
+            error.mul_(std.index_select(0, magnitudes.flatten()).view_as(codes))
+        elif std is not None:
+            error.mul_(std)
+        if device.quantize:
+            error.add_(codes).mul_(unit)
+        else:
+            error.mul_(unit).add_(value)
+    return errors.to(weight.dtype)
+
+
+def clean_tensor(values: Tensor, maximum: Tensor, device: Device) -> Tensor:
+    """Return what devices without error hold: the quantised weights, or a copy where there is no quantising."""
+    if not device.quantize:
+        return values.clone()
+    return from_codes(to_codes(values, maximum, device.weight_bits), maximum, device.weight_bits)
+
+
+def _row_blocks(errors: Tensor, values: Tensor, maximum: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield views of about `_BLOCK` weights, whole rows of the first dimension, with their maximum."""
+    if values.dim() == 0:
+        yield errors, values, maximum
+        return
+    rows = max(1, _BLOCK * values.shape[0] // values.numel())
+    for start in range(0, values.shape[0], rows):
+        part = slice(start, start + rows)
+        yield errors[part], values[part], maximum[part] if maximum.dim() else maximum
 
 
 def standard_normal(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
@@ -55,24 +92,25 @@ def standard_normal(shape: tuple[int, ...], generator: torch.Generator, like: Te
     return drawn.to(device=like.device, dtype=like.dtype)
 
 
-def code_std(codes: Tensor, device: Device) -> Tensor:
-    """Return each weight's error std in code steps, sqrt(Σ_j std_j² 4^{jK}), float32 [*shape].
+def code_std(device: Device, where: torch.device | str = "cpu") -> Tensor:
+    """Return the error's std of a weight of each code magnitude, sqrt(Σ_j std_j² 4^{jK}) code steps.
 
-    Both crossbars are summed where `device.both_crossbars`. The std of each of the 2^M magnitudes is
-    computed once and looked up.
+    Both crossbars are summed where `device.both_crossbars`.
+
+    Returns:
+        A float32 table [2^M] on the torch device `where`, to be indexed by the magnitude.
     """
     import torch
 
-    magnitudes = torch.arange(device.max_code + 1, device=codes.device)
+    magnitudes = torch.arange(device.max_code + 1, device=where)
     levels = slice_levels(magnitudes, device.weight_bits, device.device_bits)
     variance = device.variation.level_std(levels, magnitudes, device).double() ** 2
     variance = variance.expand(levels.shape)
     if device.both_crossbars:
         # The other crossbar's devices are aimed at level 0, and belong to no weight: code 0.
         variance = variance + variance[:, :1]
-    powers = 4.0 ** (device.device_bits * torch.arange(device.slices, device=codes.device, dtype=torch.float64))
-    table = (variance * powers[:, None]).sum(0).sqrt().float()
-    return table[codes.abs().long()]
+    powers = 4.0 ** (device.device_bits * torch.arange(device.slices, device=where, dtype=torch.float64))
+    return (variance * powers[:, None]).sum(0).sqrt().float()
 
 
 def device_errors(codes: Tensor, device: Device, generator: torch.Generator) -> Tensor:

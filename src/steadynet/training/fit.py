@@ -116,7 +116,7 @@ def fit(
             raise SteadyNetError(f"unknown logger {name!r}: known: {', '.join(LOGGERS)}")
     train_data, val_data = as_dataset(train, "training data"), as_dataset(val, "validation data")
     if init is not None:
-        from steadynet.deploy.export import load_state
+        from steadynet.deploy.state import load_state
 
         load_state(model, init)
     check_finite(model)

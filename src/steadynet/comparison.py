@@ -1,0 +1,297 @@
+"""Several recipes on the same network, data, epochs and draws: the comparison that every claim rests on.
+
+A cell is one training: (recipe, training σ_d, seed). Cells are trained and evaluated one by one, each in a
+folder of its own that holds its checkpoint, history, backbone and result; a finished cell is not run again,
+an interrupted one goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from steadynet.data import DataSplits
+from steadynet.errors import SteadyNetError, check_integer, check_number
+from steadynet.files import prepare_folder, write_json_atomically
+from steadynet.montecarlo import MonteCarloResult, monte_carlo
+from steadynet.montecarlo.curve import check_sigmas
+from steadynet.nvm.device import Device
+from steadynet.recipes.recipe import Recipe
+from steadynet.training import FitResult, Hardware, Settings, fit
+
+TrainSigma = float | Literal["matched"]
+RESULT = "result.json"
+IDENTITY = "comparison.json"
+BACKBONE = "backbone.safetensors"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is compared on.
+
+    Attributes:
+        make_model: Returns a fresh network for a seed.
+        load_data: Returns the data set; called once in each process.
+        device: The device; its σ_d is replaced.
+        name: What figures and tables call it.
+    """
+
+    make_model: Callable[[int], nn.Module]
+    load_data: Callable[[], DataSplits]
+    device: Device
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training, and the σ_d at which it is tested."""
+
+    recipe: Recipe
+    train_sigma_d: float
+    sigma_d: tuple[float, ...]
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder."""
+        return f"{self.recipe.name}-sigma{self.train_sigma_d:g}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The grid of a comparison.
+
+    Args:
+        recipes: Recipes of different names.
+        sigma_d: Growing σ_d of the tests.
+        train_sigma_d: "matched" for a training at each σ_d, tested at that σ_d; or the one σ_d of all trainings,
+            each tested at every σ_d.
+        seeds: Seeds of the trainings: initial weights, order, draws.
+        draws: Chips of each test.
+        evaluation_seed: Of the tests' chips; all recipes share them.
+        batch_size: Images of one forward in the tests.
+
+    Raises:
+        SteadyNetError: If the grid is empty, has a cell twice, or a value is out of range.
+    """
+
+    recipes: tuple[Recipe, ...]
+    sigma_d: tuple[float, ...]
+    train_sigma_d: TrainSigma = "matched"
+    seeds: tuple[int, ...] = (0,)
+    draws: int = 100
+    evaluation_seed: int = 0
+    batch_size: int = 500
+
+    def __post_init__(self) -> None:
+        check_sigmas(self.sigma_d)
+        check_integer("draws", self.draws, at_least=1)
+        if self.train_sigma_d != "matched":
+            check_number("train_sigma_d", self.train_sigma_d, at_least=0)
+        for what, values in (("recipe", [r.name for r in self.recipes]), ("seed", list(self.seeds))):
+            if not values:
+                raise SteadyNetError(f"the comparison has no {what}s: give at least one")
+            twice = sorted({str(value) for value in values if values.count(value) > 1})
+            if twice:
+                raise SteadyNetError(f"{what} {', '.join(twice)} stands twice in the comparison: name it once")
+        for cell in self.cells():
+            trained = cell.recipe.variation.device(Device().at(cell.train_sigma_d))
+            cell.recipe.objective.check(trained.sigma_d if trained else 0.0)
+
+    def cells(self) -> Iterator[Cell]:
+        """Return all trainings, seed by seed, so that a first picture of all recipes comes early."""
+        for seed in self.seeds:
+            for recipe in self.recipes:
+                if self.train_sigma_d == "matched":
+                    for sigma_d in self.sigma_d:
+                        yield Cell(recipe, sigma_d, (sigma_d,), seed)
+                else:
+                    yield Cell(recipe, float(self.train_sigma_d), self.sigma_d, seed)
+
+
+def compare(
+    problem: Problem,
+    plan: Plan,
+    settings: Settings,
+    out: Path,
+    *,
+    hardware: Hardware | None = None,
+    processes: int = 1,
+    overwrite: bool = False,
+    resume: bool = False,
+    on_cell: Callable[[int, int, Cell, list[dict[str, Any]]], None] | None = None,
+    progress: bool = False,
+) -> list[dict[str, Any]]:
+    """Train and test all cells of `plan`; return a row for each training and σ_d, in the plan's order.
+
+    Args:
+        problem: Network, data and device. With several processes its functions must be picklable.
+        plan: The grid.
+        settings: Of every training; its seed is replaced by the cell's.
+        out: Folder of the cells.
+        hardware: Of every training.
+        processes: Cells that run at once, each with its share of the cores.
+        overwrite: Whether `out` may hold files already; they are removed.
+        resume: Go on with the comparison in `out`.
+        on_cell: Called after each cell with (cells done, cells, cell, its rows).
+        progress: Whether each training and test shows a progress bar (in one process).
+
+    Raises:
+        SteadyNetError: If an input cannot be used, or `out` holds another comparison.
+    """
+    check_integer("processes", processes, at_least=1)
+    cells = list(plan.cells())
+    _claim(out, _identity(problem, plan, settings), resume=resume, overwrite=overwrite)
+    jobs = [(problem, plan, cell, settings, hardware, out, progress and processes == 1) for cell in cells]
+    found: dict[int, list[dict[str, Any]]] = {}
+    if processes == 1:
+        for index, job in enumerate(jobs):
+            found[index] = _run_cell(*job)
+            if on_cell:
+                on_cell(len(found), len(cells), cells[index], found[index])
+    else:
+        # Processes are spawned: a forked one would inherit torch's thread pools in an unknown state.
+        with ProcessPoolExecutor(processes, get_context("spawn"), _one_share, (processes,)) as pool:
+            futures = {pool.submit(_run_cell, *job): index for index, job in enumerate(jobs)}
+            try:
+                for future in as_completed(futures):
+                    index = futures[future]
+                    found[index] = future.result()
+                    if on_cell:
+                        on_cell(len(found), len(cells), cells[index], found[index])
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    return [row for index in range(len(cells)) for row in found[index]]
+
+
+_data: dict[str, DataSplits] = {}
+
+
+def _load(problem: Problem) -> DataSplits:
+    key = repr(problem.load_data)
+    if key not in _data:
+        _data.clear()
+        _data[key] = problem.load_data()
+    return _data[key]
+
+
+def _one_share(processes: int) -> None:
+    import os
+
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+
+
+def _run_cell(
+    problem: Problem,
+    plan: Plan,
+    cell: Cell,
+    settings: Settings,
+    hardware: Hardware | None,
+    out: Path,
+    progress: bool,
+) -> list[dict[str, Any]]:
+    folder = out / "cells" / cell.folder
+    if (folder / RESULT).exists():
+        return list(json.loads((folder / RESULT).read_text())["rows"])
+    import dataclasses
+
+    data = _load(problem)
+    model = problem.make_model(cell.seed)
+    device = problem.device.at(cell.train_sigma_d)
+    started = (folder / "last.ckpt").exists()
+    trained = fit(
+        model,
+        cell.recipe,
+        device,
+        data.train,
+        data.validation,
+        settings=dataclasses.replace(settings, seed=cell.seed),
+        hardware=hardware,
+        out=folder,
+        resume=started,
+        overwrite=True,
+        progress=progress,
+    )
+    if trained.interrupted:
+        raise KeyboardInterrupt
+    from steadynet.deploy import save_backbone
+
+    save_backbone(model, folder / BACKBONE)
+    rows: list[dict[str, Any]] = []
+    for sigma_d in cell.sigma_d:
+        result = monte_carlo(
+            model,
+            problem.device.at(sigma_d),
+            data.test,
+            draws=plan.draws,
+            seed=plan.evaluation_seed,
+            batch_size=plan.batch_size,
+            progress=progress,
+        )
+        rows.append(row(cell, sigma_d, result, trained))
+    write_json_atomically(folder / RESULT, {"rows": rows})
+    return rows
+
+
+def row(cell: Cell, sigma_d: float, result: MonteCarloResult, trained: FitResult) -> dict[str, Any]:
+    """Return what tables and figures need of one training at one σ_d, as plain types."""
+    figures = result.figures()
+    figures["ece"] = figures.pop("calibration_error")
+    return {
+        "recipe": cell.recipe.name,
+        "seed": cell.seed,
+        "sigma_d": sigma_d,
+        "train_sigma_d": cell.train_sigma_d,
+        "clean_accuracy": result.clean["accuracy"],
+        "quantised_accuracy": result.quantised["accuracy"],
+        "draws": result.draws,
+        "evaluation_seed": result.seed,
+        "images": result.images,
+        "best_epoch": trained.best_epoch,
+        "steps": int(trained.history[-1]["step"]),
+        "train_seconds": round(trained.seconds, 1),
+        **figures,
+        "accuracy_values": result.accuracy.values.tolist(),
+    }
+
+
+def _identity(problem: Problem, plan: Plan, settings: Settings) -> dict[str, Any]:
+    described = {
+        "name": problem.name,
+        "device": str(problem.device),
+        "recipes": [recipe.describe() for recipe in plan.recipes],
+        "plan": {key: value for key, value in asdict(plan).items() if key != "recipes"},
+        "settings": {key: value for key, value in settings.identity().items() if key != "seed"},
+    }
+    # Through JSON, so that tuples and lists compare as they will be read back.
+    return dict(json.loads(json.dumps(described)))
+
+
+def _claim(out: Path, identity: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
+    """Make the folder this comparison's, or check that it is."""
+    path = out / IDENTITY
+    if resume:
+        if not path.exists():
+            raise SteadyNetError(f"{out} holds no comparison to resume: start it without --resume")
+        try:
+            theirs = json.loads(path.read_text())
+        except ValueError as error:
+            raise SteadyNetError(f"{path} is no readable JSON: start anew in another folder") from error
+        changed = sorted(key for key in {*theirs, *identity} if theirs.get(key) != identity.get(key))
+        if changed:
+            raise SteadyNetError(
+                f"{out} holds another comparison (other {', '.join(changed)}): resume it with its own options"
+            )
+        return
+    prepare_folder(out, overwrite=overwrite)
+    write_json_atomically(path, identity)
