@@ -155,7 +155,9 @@ def run(model: nn.Module, chip: Mapping[str, Tensor], *args: Any, **kwargs: Any)
     for name, tensor in chip.items():
         weight = parameters.get(name)
         if weight is None:
-            raise SteadyNetError(f"{type(model).__name__} has no parameter {name!r}: program the chip from this model")
+            raise SteadyNetError(
+                f"{type(model).__name__} has no parameter {name!r}: program the chip from this model"
+            )
         if weight.shape != tensor.shape:
             raise SteadyNetError(
                 f"the chip's {name} has shape {tuple(tensor.shape)}, the model's has {tuple(weight.shape)}"

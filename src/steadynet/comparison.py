@@ -8,7 +8,7 @@ an interrupted one goes on where it was.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -100,7 +100,9 @@ class Plan:
                 raise SteadyNetError(f"the comparison has no {what}s: give at least one")
             twice = sorted({str(value) for value in values if values.count(value) > 1})
             if twice:
-                raise SteadyNetError(f"{what} {', '.join(twice)} stands twice in the comparison: name it once")
+                raise SteadyNetError(
+                    f"{what} {', '.join(twice)} stands twice in the comparison: name it once"
+                )
         for cell in self.cells():
             trained = cell.recipe.variation.device(Device().at(cell.train_sigma_d))
             cell.recipe.objective.check(trained.sigma_d if trained else 0.0)

@@ -51,7 +51,9 @@ def check_number(
         for sign, bound in (("≥", at_least), (">", above), ("≤", at_most))
         if math.isfinite(bound)
     ]
-    raise SteadyNetError(f"{what} must be a finite number {' and '.join(bounds)}".rstrip() + f", got {value!r}")
+    raise SteadyNetError(
+        f"{what} must be a finite number {' and '.join(bounds)}".rstrip() + f", got {value!r}"
+    )
 
 
 def check_integer(what: str, value: int, *, at_least: int, at_most: float = math.inf) -> None:

@@ -36,11 +36,15 @@ def as_dataset(data: Any, what: str = "data") -> Dataset[Any]:
             f"{what} must be a dataset, not a DataLoader: pass loader.dataset (batches are ordered replayably here)"
         )
     if isinstance(data, IterableDataset):
-        raise SteadyNetError(f"{what} must be a map-style dataset: an iterable one has no order that can be replayed")
+        raise SteadyNetError(
+            f"{what} must be a map-style dataset: an iterable one has no order that can be replayed"
+        )
     if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(item, Tensor) for item in data):
         inputs, labels = data
         if len(inputs) != len(labels):
-            raise SteadyNetError(f"{what} has {len(inputs)} inputs and {len(labels)} labels: give as many of each")
+            raise SteadyNetError(
+                f"{what} has {len(inputs)} inputs and {len(labels)} labels: give as many of each"
+            )
         if labels.is_floating_point():
             raise SteadyNetError(f"the labels of {what} are {labels.dtype}: give class numbers as integers")
         data = TensorDataset(inputs, labels.long())

@@ -227,7 +227,9 @@ def _refuse(model: nn.Module) -> None:
     for name, module in model.named_modules():
         where = f"{name or 'the model'} ({type(module).__name__})"
         if isinstance(module, torch.jit.ScriptModule):
-            raise SteadyNetError(f"{where} is TorchScript, whose weights cannot be replaced: pass the module itself")
+            raise SteadyNetError(
+                f"{where} is TorchScript, whose weights cannot be replaced: pass the module itself"
+            )
         if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
             raise SteadyNetError(f"{where} is a data-parallel wrapper: pass its .module")
         if parametrize.is_parametrized(module):

@@ -85,7 +85,9 @@ def load(
     train = _some(train, train_images, seed, f"{name} training images")
     test = _some(test, test_images, seed, f"{name} test images")
     train, test = (converted(images, size or source.size, channels) for images in (train, test))
-    chosen, rest = split(train.labels, max(1, round(validation * len(train))), seed=seed, what="validation split")
+    chosen, rest = split(
+        train.labels, max(1, round(validation * len(train))), seed=seed, what="validation split"
+    )
     kept = dataclasses.replace(train, augment=train.augment if augment else None)
     return DataSplits(name, kept.subset(rest), kept.subset(chosen), test)
 

@@ -63,7 +63,9 @@ class Augment:
         base = np.uint64(stable_seed(seed, "augment", epoch))
         choices = 2 * self.padding + 1
         top, left, flip = (
-            torch.from_numpy((_mix(counter * np.uint64(3) + np.uint64(part), base) % np.uint64(n)).astype(np.int64))
+            torch.from_numpy(
+                (_mix(counter * np.uint64(3) + np.uint64(part), base) % np.uint64(n)).astype(np.int64)
+            )
             for part, n in ((0, choices), (1, choices), (2, 2))
         )
         return top, left, flip.bool()

@@ -48,7 +48,9 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
         if len(images) == 0:
             raise SteadyNetError(f"{self.name} is empty")
         if labels.shape != (len(images),):
-            raise SteadyNetError(f"{self.name}: {len(images)} images, but labels {tuple(labels.shape)}: give one each")
+            raise SteadyNetError(
+                f"{self.name}: {len(images)} images, but labels {tuple(labels.shape)}: give one each"
+            )
         if labels.dtype != torch.int64:
             raise SteadyNetError(f"{self.name}: labels must be int64, got {labels.dtype}")
         low, high = int(labels.min()), int(labels.max())

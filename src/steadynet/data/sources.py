@@ -48,7 +48,9 @@ def _digits(root: Path, download: bool, size: int) -> tuple[ImageSet, ImageSet]:
     return whole.subset(train), whole.subset(test)
 
 
-def _torchvision(name: str, kind: str, mean: Sequence[float], std: Sequence[float], augment: Augment | None) -> Any:
+def _torchvision(
+    name: str, kind: str, mean: Sequence[float], std: Sequence[float], augment: Augment | None
+) -> Any:
     def read(root: Path, download: bool, size: int) -> tuple[ImageSet, ImageSet]:
         from torchvision import datasets
 
@@ -82,7 +84,9 @@ def _fetch(make: Any, name: str, root: Path, train: bool, download: bool) -> Any
         "folder there, or name another one with --data-root"
     )
     if not download:
-        raise SteadyNetError(f"data set {name} is not under {root} nor {root / name}, whole and unaltered: {hint}")
+        raise SteadyNetError(
+            f"data set {name} is not under {root} nor {root / name}, whole and unaltered: {hint}"
+        )
     try:
         root.mkdir(parents=True, exist_ok=True)
         return make(str(root), train=train, download=True)
@@ -141,7 +145,11 @@ def _tiny_from(names: Sequence[str], read: Callable[[str], bytes], size: int) ->
     mean, std = (0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821)
     sets: list[ImageSet] = []
     for entries in (train, test):
-        images = torch.stack([_decode(read(name), size) for name, _ in entries]) if entries else torch.zeros(0, 3, 1, 1)
+        images = (
+            torch.stack([_decode(read(name), size) for name, _ in entries])
+            if entries
+            else torch.zeros(0, 3, 1, 1)
+        )
         labels = torch.tensor([label for _, label in entries], dtype=torch.int64)
         sets.append(ImageSet(images, labels, len(wnids), mean, std, Augment(padding=8), "tiny-imagenet"))
     return sets[0], sets[1]
@@ -172,10 +180,14 @@ def folder_source(path: Path) -> Source:
                 raise SteadyNetError(f"{path} has a folder train, but neither test nor val beside it")
             classes = _classes(path / "train")
             if _classes(test) != classes:
-                raise SteadyNetError(f"{test} has other class folders than {path / 'train'}: give both the same")
+                raise SteadyNetError(
+                    f"{test} has other class folders than {path / 'train'}: give both the same"
+                )
             return _read_folder(path / "train", classes, size), _read_folder(test, classes, size)
         whole = _read_folder(path, _classes(path), size)
-        test_indices, train_indices = split(whole.labels, len(whole) // 5, seed=0, what=f"test split of {path}")
+        test_indices, train_indices = split(
+            whole.labels, len(whole) // 5, seed=0, what=f"test split of {path}"
+        )
         return whole.subset(train_indices), whole.subset(test_indices)
 
     return Source(f"folder:{path}", 32, read, "one folder of images per class")
@@ -196,12 +208,16 @@ def _read_folder(path: Path, classes: Sequence[str], size: int) -> ImageSet:
             try:
                 images.append(_decode(file, size))
             except OSError as error:
-                raise SteadyNetError(f"{file} is no readable image ({error}): remove or replace it") from error
+                raise SteadyNetError(
+                    f"{file} is no readable image ({error}): remove or replace it"
+                ) from error
             labels.append(label)
     if not images:
         raise SteadyNetError(f"{path} holds no class folders with images")
     mean = (0.5, 0.5, 0.5)
-    return ImageSet(torch.stack(images), torch.tensor(labels), len(classes), mean, mean, None, f"folder:{path}")
+    return ImageSet(
+        torch.stack(images), torch.tensor(labels), len(classes), mean, mean, None, f"folder:{path}"
+    )
 
 
 def split(labels: Tensor, count: int, *, seed: int, what: str) -> tuple[Tensor, Tensor]:
@@ -214,7 +230,9 @@ def split(labels: Tensor, count: int, *, seed: int, what: str) -> tuple[Tensor, 
     """
     total = len(labels)
     if not 0 < count < total:
-        raise SteadyNetError(f"{what}: cannot take {count} of {total} images and leave some: ask for 1 to {total - 1}")
+        raise SteadyNetError(
+            f"{what}: cannot take {count} of {total} images and leave some: ask for 1 to {total - 1}"
+        )
     generator = torch.Generator().manual_seed(stable_seed(seed, what))
     order = torch.randperm(total, generator=generator)
     # Interleaving the classes in proportion: the i-th image of a class of n stands at (i + 1/2)/n of the way.
@@ -251,7 +269,12 @@ SOURCES = {
     source.name: source
     for source in (
         Source("digits", 8, _digits, "1,797 scanned digits, 8 × 8, embedded in scikit-learn"),
-        Source("mnist", 32, _torchvision("mnist", "MNIST", (0.5,), (0.5,), None), "70,000 digits, shown at 32 × 32"),
+        Source(
+            "mnist",
+            32,
+            _torchvision("mnist", "MNIST", (0.5,), (0.5,), None),
+            "70,000 digits, shown at 32 × 32",
+        ),
         Source(
             "cifar10",
             32,

@@ -103,7 +103,8 @@ def export(
                 "variation": str(device.variation),
             },
             "mapped": [
-                {"name": t.name, "shape": list(t.shape), "kind": t.kind, "devices": t.devices} for t in mapped.mapped
+                {"name": t.name, "shape": list(t.shape), "kind": t.kind, "devices": t.devices}
+                for t in mapped.mapped
             ],
             "digital": [{"name": t.name, "reason": t.reason} for t in mapped.digital],
             "metadata": dict(metadata or {}),

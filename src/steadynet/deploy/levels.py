@@ -127,7 +127,9 @@ def load_levels(path: Path) -> Levels:
             arrays: dict[str, NDArray[Any]] = {name: archive[name] for name in archive.files}
         header: dict[str, Any] = json.loads(arrays[HEADER].tobytes())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise SteadyNetError(f"{path} is no readable file of conductance levels ({type(error).__name__})") from error
+        raise SteadyNetError(
+            f"{path} is no readable file of conductance levels ({type(error).__name__})"
+        ) from error
     if header.get("format") != FORMAT or header.get("version") != VERSION:
         raise SteadyNetError(
             f"{path} is {header.get('format')!r} version {header.get('version')!r}, not {FORMAT!r} version {VERSION}"
@@ -141,7 +143,9 @@ def load_levels(path: Path) -> Levels:
             if key not in arrays:
                 raise SteadyNetError(f"{path} lacks {kind} of {name}: it was cut")
             if _checksum(arrays[key]) != entry["sha256"][kind]:
-                raise SteadyNetError(f"{path}: {kind} of {name} does not match its checksum: the file was altered")
+                raise SteadyNetError(
+                    f"{path}: {kind} of {name} does not match its checksum: the file was altered"
+                )
         expected = (weight_bits // device_bits, *entry["shape"])
         sides: list[Tensor] = []
         for kind in ("positive", "negative"):

@@ -79,7 +79,9 @@ def load_state(model: nn.Module, source: Mapping[str, Tensor] | Path | str) -> N
     own = model.state_dict()
     missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or unexpected:
-        parts = [f"missing {_some(missing)}"] * bool(missing) + [f"unexpected {_some(unexpected)}"] * bool(unexpected)
+        parts = [f"missing {_some(missing)}"] * bool(missing) + [f"unexpected {_some(unexpected)}"] * bool(
+            unexpected
+        )
         raise SteadyNetError(f"{where} is of another network than {type(model).__name__}: {'; '.join(parts)}")
     shapes = [
         f"{name} is {tuple(state[name].shape)}, not {tuple(own[name].shape)}"

@@ -44,7 +44,9 @@ class VGG8(nn.Module):
         check_integer("in_channels", in_channels, at_least=1)
         check_number("width", width, above=0)
         if input_size < 8:
-            raise SteadyNetError(f"VGG8 halves an image three times: input_size must be at least 8, got {input_size}")
+            raise SteadyNetError(
+                f"VGG8 halves an image three times: input_size must be at least 8, got {input_size}"
+            )
         incoming, size = in_channels, input_size
         self.stages: list[str] = []
         for index, channels in enumerate(_CHANNELS, start=1):

@@ -58,7 +58,9 @@ def check_sigmas(sigma_d: Sequence[float]) -> tuple[float, ...]:
     for value in values:
         check_number("sigma_d", value, at_least=0)
     if any(right <= left for left, right in zip(values, values[1:], strict=False)):
-        raise SteadyNetError(f"sigma_d must grow from value to value, got {', '.join(f'{v:g}' for v in values)}")
+        raise SteadyNetError(
+            f"sigma_d must grow from value to value, got {', '.join(f'{v:g}' for v in values)}"
+        )
     return values
 
 

@@ -201,10 +201,10 @@ def _progress(show: bool, total: int, sigma_d: float) -> AbstractContextManager[
 
     @contextmanager
     def bar() -> Any:
-        with Progress(*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn()) as shown:
+        with Progress(
+            *Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn()
+        ) as shown:
             task = shown.add_task(f"draws at σ_d {sigma_d:g}", total=total)
             yield _Advance(lambda: shown.advance(task))
 
     return bar()
-
-

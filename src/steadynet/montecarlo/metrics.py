@@ -65,7 +65,9 @@ def measure(logits: Tensor, labels: Tensor) -> tuple[DrawSums, Tensor, Tensor]:
     if logits.dim() != 2 or len(logits) != len(labels):
         raise SteadyNetError(f"logits must be [{len(labels)}, classes], got {tuple(logits.shape)}")
     if not bool(torch.isfinite(logits).all()):
-        raise SteadyNetError("the network's output is NaN or infinite: its weights are broken, or sigma_d is too large")
+        raise SteadyNetError(
+            "the network's output is NaN or infinite: its weights are broken, or sigma_d is too large"
+        )
     low, high = torch.aminmax(labels)
     if int(low) < 0 or int(high) >= logits.shape[1]:
         raise SteadyNetError(

@@ -219,7 +219,12 @@ class MonteCarloResult:
         for k in (1, 5, 10):
             percentile = self.percentile(k)
             low, high = percentile.interval or (None, None)
-            found[f"kpp{k}"] = {"mean": percentile.value, "lo": low, "hi": high, "needs": percentile.needs_draws}
+            found[f"kpp{k}"] = {
+                "mean": percentile.value,
+                "lo": low,
+                "hi": high,
+                "needs": percentile.needs_draws,
+            }
         return found | {"worst": self.worst, "mutual_information": self.mutual_information}
 
     def summary(self) -> str:

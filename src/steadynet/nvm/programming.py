@@ -1,6 +1,6 @@
 """One weight tensor onto its devices and back: the clean part, the error, and their sum.
 
-    W_p = W_d + max|W|/(2^M − 1) · Σ_j Δg_j 2^{jK}        (Eq. 5)
+W_p = W_d + max|W|/(2^M − 1) · Σ_j Δg_j 2^{jK}        (Eq. 5)
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def program_tensor(weight: Tensor, device: Device, generator: torch.Generator) -
     if device.sigma_d == 0:
         return clean_tensor(values, maximum, device).to(weight.dtype)
     if device.path == "device":
-        errors = device_errors(to_codes(values, maximum, device.weight_bits), device, generator).to(values.dtype)
+        errors = device_errors(to_codes(values, maximum, device.weight_bits), device, generator).to(
+            values.dtype
+        )
         std = None
     else:
         errors = standard_normal(tuple(values.shape), generator, values)

@@ -137,9 +137,13 @@ class StateDependent:
         check_choice("rule", self.rule, RULES)
         check_number("middle_share", self.middle_share, at_least=0, at_most=1)
         if not 0 <= self.low < self.high <= 1:
-            raise SteadyNetError(f"the middle must satisfy 0 ≤ low < high ≤ 1, got {self.low} and {self.high}")
+            raise SteadyNetError(
+                f"the middle must satisfy 0 ≤ low < high ≤ 1, got {self.low} and {self.high}"
+            )
         if self.middle_share == 1 and self.factor == 0:
-            raise SteadyNetError("factor 0 with middle_share 1 leaves no error to normalise: lower one of them")
+            raise SteadyNetError(
+                "factor 0 with middle_share 1 leaves no error to normalise: lower one of them"
+            )
 
     def at(self, sigma_d: float) -> Self:
         """Return the same law at another `sigma_d`."""

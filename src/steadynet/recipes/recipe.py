@@ -73,7 +73,9 @@ class Recipe:
         if "train_sigma_d" in changes:
             sigma_d = changes.pop("train_sigma_d")
             if not isinstance(recipe.variation, DeviceVariation):
-                raise SteadyNetError(f"recipe {self.name!r} trains without the device's variation: it has no train_sigma_d")
+                raise SteadyNetError(
+                    f"recipe {self.name!r} trains without the device's variation: it has no train_sigma_d"
+                )
             recipe = dataclasses.replace(recipe, variation=DeviceVariation(sigma_d))
         known = {f.name for f in dataclasses.fields(recipe.objective)}  # pyright: ignore[reportArgumentType] (every part is a dataclass)
         for name in changes:
@@ -112,9 +114,7 @@ RECIPES: Mapping[str, NamedRecipe] = _table(
         "noise with the logits divided by 4 in training: the control of OVF and IRS",
     ),
     (
-        Recipe(
-            objective=CrossEntropy(temperature=16.0), constraint=Clip(1.5), name="noise-t16-clip1.5"
-        ),
+        Recipe(objective=CrossEntropy(temperature=16.0), constraint=Clip(1.5), name="noise-t16-clip1.5"),
         "noise at temperature 16, weights clipped at 1.5 std after each step",
     ),
     (Recipe(objective=OVF(), name="ovf"), "negative feedback: forwards at larger variation (OVF)"),

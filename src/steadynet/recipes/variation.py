@@ -53,7 +53,9 @@ class OtherVariation:
 
     def __post_init__(self) -> None:
         if not isinstance(self.variation, Variation):
-            raise SteadyNetError(f"variation must be a Variation such as Gaussian(0.1), got {self.variation!r}")
+            raise SteadyNetError(
+                f"variation must be a Variation such as Gaussian(0.1), got {self.variation!r}"
+            )
 
     def device(self, deployed: Device) -> Device:
         """Return the deployed device with the other law."""

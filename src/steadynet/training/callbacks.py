@@ -119,7 +119,8 @@ class Keeper(Checkpoint):
         if noisy > self.best_accuracy:
             self.best_accuracy, self.best_epoch = noisy, trainer.current_epoch
             self.best_state = {
-                name: tensor.detach().cpu().clone() for name, tensor in pl_module.backbone.state_dict().items()
+                name: tensor.detach().cpu().clone()
+                for name, tensor in pl_module.backbone.state_dict().items()
             }
         self.history.append(
             {
@@ -188,7 +189,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise SteadyNetError(f"{path} is no readable checkpoint ({type(error).__name__}): it may be cut short") from error
+        raise SteadyNetError(
+            f"{path} is no readable checkpoint ({type(error).__name__}): it may be cut short"
+        ) from error
     if not isinstance(checkpoint, dict) or "steadynet" not in checkpoint:
         raise SteadyNetError(f"{path} is a checkpoint, but not of a SteadyNet training")
     return checkpoint

@@ -124,9 +124,7 @@ def fit(
     was_training = model.training
     model.train()
     try:
-        module = TrainingModule(
-            model, recipe, device, train_data, val_data, example, chosen, loss, augment
-        )
+        module = TrainingModule(model, recipe, device, train_data, val_data, example, chosen, loss, augment)
         folder = None if out is None else Path(out)
         keeper = Keeper(folder, chosen.checkpoint_every)
         resumed = _resumed(keeper, resume)
@@ -188,7 +186,9 @@ class _Identity(pl.Callback):
             if old.get(key) != new.get(key)
         ]
         if changed:
-            raise SteadyNetError(f"the checkpoint is of another training ({'; '.join(changed)}): resume with its options")
+            raise SteadyNetError(
+                f"the checkpoint is of another training ({'; '.join(changed)}): resume with its options"
+            )
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
@@ -224,7 +224,9 @@ def _trainer(
             logging.getLogger(name + child).setLevel(logging.ERROR)
     devices = hardware.devices
     on_cpu = hardware.accelerator == "cpu" or (
-        hardware.accelerator == "auto" and not torch.cuda.is_available() and not torch.backends.mps.is_available()
+        hardware.accelerator == "auto"
+        and not torch.cuda.is_available()
+        and not torch.backends.mps.is_available()
     )
     if devices == "auto" and on_cpu:
         devices = 1

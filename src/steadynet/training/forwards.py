@@ -89,7 +89,9 @@ class StepForwards:
         child = setting.parts.get_submodule(name)
         if not noisy or setting.trained is None or setting.parts_layout is None:
             return child(*inputs)
-        chip = self._program(setting.parts, setting.trained, setting.parts_layout, pass_, "parts.", f"{name}.")
+        chip = self._program(
+            setting.parts, setting.trained, setting.parts_layout, pass_, "parts.", f"{name}."
+        )
         own = {key.removeprefix(f"{name}."): tensor for key, tensor in chip.items()}
         return torch.func.functional_call(child, own, inputs)
 

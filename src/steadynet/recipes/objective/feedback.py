@@ -21,9 +21,7 @@ GammaOrder = Literal["paper", "reversed"]
 GAMMA_ORDERS: tuple[GammaOrder, ...] = ("paper", "reversed")
 
 
-def check_feedback(
-    beta: float, gamma: str, a_b: float | None, a_f: float | None, temperature: float
-) -> None:
+def check_feedback(beta: float, gamma: str, a_b: float | None, a_f: float | None, temperature: float) -> None:
     """Raise `SteadyNetError` unless β ≥ 0, the order of γ is known, a_b and a_f are finite and T > 0."""
     check_number("beta", beta, at_least=0)
     check_choice("gamma", gamma, GAMMA_ORDERS)

@@ -71,7 +71,9 @@ def named_taps(backbone: nn.Module, example: Tensor, names: Sequence[str]) -> tu
     taps: list[Tap] = []
     for name in names:
         if name not in outputs:
-            raise SteadyNetError(f"IRS tap {name!r} never runs in {type(backbone).__name__}: name another module")
+            raise SteadyNetError(
+                f"IRS tap {name!r} never runs in {type(backbone).__name__}: name another module"
+            )
         taps.append(_tap(name, "output", outputs[name]))
     return tuple(taps)
 
@@ -186,7 +188,9 @@ def _blocks(convs: Sequence[_Conv]) -> list[list[_Conv]]:
 def _tap(module: str, where: Literal["input", "output"], feature: Any) -> Tap:
     if not isinstance(feature, Tensor) or feature.dim() != 4:
         shape = tuple(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
-        raise SteadyNetError(f"IRS tap {module!r} gives {shape}, no feature map [B, C, H, W]: name another module")
+        raise SteadyNetError(
+            f"IRS tap {module!r} gives {shape}, no feature map [B, C, H, W]: name another module"
+        )
     return Tap(module, where, feature.shape[1], (feature.shape[2], feature.shape[3]))
 
 
