@@ -30,7 +30,7 @@ help:
 	@echo "TORCH_INDEX=URL picks torch's wheels (CPU: https://download.pytorch.org/whl/cpu)"
 
 demo: $(VENV)/.installed
-	$(BIN)/steadynet demo $(DEMO_ARGS)
+	$(BIN)/steadynet demo --overwrite $(DEMO_ARGS)
 
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -18,9 +18,9 @@ from steadynet.nvm.device import Device
 from steadynet.recipes import Recipe
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-    from steadynet.data import DataSplits
+    from steadynet.data import DataSplits, ImageSet
     from steadynet.training import Hardware, Settings
 
 BACKBONE = "backbone.safetensors"
@@ -158,10 +158,14 @@ def claimed(out: Path, started: Path, *, overwrite: bool) -> Generator[None]:
 
 def check_setup(recipe: Recipe, model: nn.Module, data: DataSplits) -> None:
     """Raise `SteadyNetError` if the recipe cannot be set up on the network: taps that are not there."""
+    recipe.objective.setup(model, images(data.validation), 0)
+
+
+def images(data: ImageSet, count: int = 2) -> Tensor:
+    """Return the first images of a data set, at most `count`, as a network takes them."""
     import torch
 
-    example = torch.stack([data.validation[index][0] for index in range(min(2, len(data.validation)))])
-    recipe.objective.setup(model, example, 0)
+    return torch.stack([data[index][0] for index in range(min(count, len(data)))])
 
 
 @contextmanager

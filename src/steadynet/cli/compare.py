@@ -53,9 +53,17 @@ TRAININGS = "trainings"
 
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
-    options = parse(COMMAND, argv, resumed_folder)
+    options = checked(COMMAND, argv)
+    if options is not None:
+        compare(options)
+    return 0
+
+
+def checked(command: Command, argv: Sequence[str]) -> Options | None:
+    """Return the options, checked as far as it goes without torch; None if there is nothing to do."""
+    options = parse(command, argv, resumed_folder)
     if options is None:
-        return 0
+        return None
     asked = options[CompareOptions]
     out = Path(asked.out)
     matched = asked.train_sigma_d == "matched"
@@ -66,8 +74,7 @@ def main(argv: Sequence[str]) -> int:
         check_folder(out, overwrite=asked.overwrite)
     elif not (out / CONFIG_NAME).exists():
         raise SteadyNetError(f"{out} holds no comparison to resume: start it without --resume")
-    compare(options)
-    return 0
+    return options
 
 
 def compare(options: Options) -> list[dict[str, Any]]:

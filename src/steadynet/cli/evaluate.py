@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from steadynet.cli.build import build_model, load_data, trained_weights
 from steadynet.cli.command_options import EvaluateOptions
 from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions
-from steadynet.cli.parser import Command, Options, parse, saved_options
+from steadynet.cli.parser import Command, Options, parse, run_folder, saved_options
 from steadynet.cli.table import Row, print_table
 from steadynet.files import check_folder, prepare_folder
 
@@ -68,14 +68,6 @@ def evaluate(options: Options, weights: Path) -> int:
     if asked.out is not None:
         _write(options, found, weights)
     return 0
-
-
-def run_folder(values: Mapping[str, Any]) -> Path | None:
-    """Return the folder whose options the evaluation takes as its defaults."""
-    if values["run"] is None:
-        return None
-    run = Path(values["run"])
-    return run if run.is_dir() else run.parent
 
 
 def print_curve(found: Curve, target: float | None) -> None:

@@ -68,6 +68,7 @@ class Command:
         examples: Lines for the end of its help.
         ignored: Fields that this command does not take; they keep their defaults.
         inherits: The groups whose defaults are those of the run that is evaluated or carried on.
+        defaults: Defaults of this command that differ from those of the groups.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Command:
     examples: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     inherits: tuple[type, ...] = ()
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
 
     def fields(self) -> dict[str, tuple[type, dataclasses.Field[Any], Any]]:
         """Return each option's group, field and type."""
@@ -154,6 +156,14 @@ def _values(parser: Parser, words: list[str]) -> dict[str, Any] | None:
         return None
 
 
+def run_folder(values: Mapping[str, Any]) -> Path | None:
+    """Return the folder whose options a command on a finished run takes as its defaults."""
+    if values["run"] is None:
+        return None
+    run = Path(values["run"])
+    return run if run.is_dir() else run.parent
+
+
 def saved_options(folder: Path) -> dict[str, Any]:
     """Return the options that a run saved in `folder`, or in the one that holds it.
 
@@ -198,7 +208,7 @@ def build_parser(command: Command, defaults: Mapping[str, Any] | None = None) ->
     groups = {group: parser.add_argument_group(_title(group)) for group in command.groups}
     helps = {group: _helps(group) for group in command.groups}
     for name, (group, f, kind) in command.fields().items():
-        default = (defaults or {}).get(name, _default(f))
+        default = ({**command.defaults, **(defaults or {})}).get(name, _default(f))
         arguments: dict[str, Any] = {"default": default, "help": _help(helps[group][name], default)}
         if is_switch(kind):
             groups[group].add_argument(_spell(name), action=ActionYesNo(no_prefix="no-"), **arguments)

@@ -1,0 +1,60 @@
+"""`steadynet export`: what a chip and other tools need of a trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from steadynet.cli.build import build_model, images, load_data, trained_weights
+from steadynet.cli.command_options import ExportOptions
+from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions
+from steadynet.cli.parser import Command, Options, parse, run_folder
+from steadynet.files import check_folder
+
+COMMAND = Command(
+    "export",
+    "Hand over a trained network: its weights as safetensors and as a plain state_dict, the target level of "
+    "every device, and, if asked for, ONNX. Data (which tell image size and classes), network and device are "
+    "those of the run, unless given here.",
+    (DataOptions, ModelOptions, DeviceOptions, ExportOptions),
+    positional="run",
+    inherits=(DataOptions, ModelOptions, DeviceOptions),
+    examples=(
+        "steadynet export runs/noise --out runs/noise-export",
+        "steadynet export runs/noise --onnx --weight-bits 6 --device-bits 3 --out runs/noise-6-bits",
+    ),
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    options = parse(COMMAND, argv, run_folder)
+    if options is None:
+        return 0
+    asked = options[ExportOptions]
+    weights = trained_weights(Path(asked.run or ""))
+    check_folder(Path(asked.out), overwrite=asked.overwrite)
+    export(options, weights, Path(asked.out), onnx=asked.onnx, overwrite=asked.overwrite)
+    return 0
+
+
+def export(options: Options, weights: Path, out: Path, *, onnx: bool, overwrite: bool) -> None:
+    """Write the files and say which."""
+    from steadynet.deploy import DEFAULT_FORMATS, load_state
+    from steadynet.deploy import export as write
+
+    data = load_data(options[DataOptions])
+    model = build_model(options[ModelOptions], data.classes, data.shape)
+    load_state(model, weights)
+    written = write(
+        model,
+        options[DeviceOptions].build(0.0),
+        out,
+        formats=(*DEFAULT_FORMATS, "onnx") if onnx else DEFAULT_FORMATS,
+        example=images(data.test),
+        overwrite=overwrite,
+        metadata={"weights": str(weights), "options": options.config()},
+    )
+    for file in written:
+        print(f"{out / file.path}  {file.bytes:,} bytes  sha256 {file.sha256[:16]}…")
+    print(f"{out / 'export.json'}  the files with their checksums, the device, and what lies on devices")
