@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Curve:
         points = [(result.sigma_d, result.accuracy.mean) for result in self.results]
         if points[0][1] < accuracy:
             return None
-        for (left, high), (right, low) in zip(points, points[1:], strict=False):
+        for (left, high), (right, low) in itertools.pairwise(points):
             if low < accuracy:
                 return left + (right - left) * (high - accuracy) / (high - low)
         return math.inf
@@ -57,7 +58,7 @@ def check_sigmas(sigma_d: Sequence[float]) -> tuple[float, ...]:
         raise SteadyNetError("sigma_d is empty: give at least one value")
     for value in values:
         check_number("sigma_d", value, at_least=0)
-    if any(right <= left for left, right in zip(values, values[1:], strict=False)):
+    if any(right <= left for left, right in itertools.pairwise(values)):
         raise SteadyNetError(
             f"sigma_d must grow from value to value, got {', '.join(f'{v:g}' for v in values)}"
         )

@@ -97,6 +97,8 @@ class TrainingModule(pl.LightningModule):
         self.val_accuracy_noisy = math.nan
         self._chips: list[Chip] = []
         self._counts = torch.zeros(0)
+        self._loader: Loader | None = None
+        self._loader_state: dict[str, int] | None = None
         self._loss_sum = 0.0
         self._loss_count = 0
         self._pending: list[Tensor] = []
@@ -129,7 +131,7 @@ class TrainingModule(pl.LightningModule):
     def train_dataloader(self) -> Loader:
         """Return the training batches; their order is a function of (seed, epoch, batch)."""
         settings = self.settings
-        return Loader(
+        self._loader = Loader(
             self.train_data,
             batch_size=settings.batch_size,
             seed=settings.seed,
@@ -139,6 +141,7 @@ class TrainingModule(pl.LightningModule):
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,
         )
+        return self._loader
 
     def val_dataloader(self) -> Loader:
         """Return the validation images, all of them on every rank: the ranks then agree exactly."""
@@ -190,14 +193,26 @@ class TrainingModule(pl.LightningModule):
         return self._loss_sum / self._loss_count if self._loss_count else math.nan
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the epoch's loss so far, so that a resumed epoch reports the mean of all its steps."""
+        """Keep the loader's place, and the epoch's loss so far: a resumed epoch reports the mean of all its steps."""
         self._settle()
         checkpoint["steadynet_loss"] = {"sum": self._loss_sum, "count": self._loss_count}
+        checkpoint["steadynet_loader"] = None if self._loader is None else self._loader.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the epoch's loss so far up again."""
+        """Take the loader's place and the epoch's loss so far up again."""
         self._loss_sum = float(checkpoint["steadynet_loss"]["sum"])
         self._loss_count = int(checkpoint["steadynet_loss"]["count"])
+        self._loader_state = checkpoint["steadynet_loader"]
+
+    def on_train_start(self) -> None:
+        """Put the loader where the checkpoint left it.
+
+        Lightning does so itself only for a loader made after its loops are restored. Ours is made before, when the
+        scheduler asks for the number of steps; and Lightning never does at the end of an epoch.
+        """
+        if self._loader is not None and self._loader_state is not None:
+            self._loader.load_state_dict(self._loader_state)
+            self._loader_state = None
 
     def _settle(self) -> None:
         # One transfer from the device for many steps: the sum is kept as a float in step order.

@@ -82,10 +82,9 @@ class IRS:
         from steadynet.recipes.objective.heads import Heads
         from steadynet.recipes.objective.taps import find_taps, named_taps
 
-        if self.taps:
-            found = named_taps(backbone, example, self.taps)
-        else:
-            found = find_taps(backbone, example, self.n)
+        found = (
+            named_taps(backbone, example, self.taps) if self.taps else find_taps(backbone, example, self.n)
+        )
         return Heads.for_taps(backbone, example, found, hidden=self.heads_hidden, seed=seed)
 
     def check(self, sigma_d: float) -> None:
