@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from steadynet import data, models
     from steadynet.chip import Chip, program, run
     from steadynet.data import DataSplits, ImageSet
+    from steadynet.deploy import export
     from steadynet.errors import DivergenceError, SteadyNetError
     from steadynet.mapping import Layout, layout
-    from steadynet.montecarlo import MonteCarloResult, monte_carlo
+    from steadynet.montecarlo import Curve, MonteCarloResult, curve, monte_carlo, paired_difference
     from steadynet.nvm.device import Device
     from steadynet.nvm.presets import PRESETS, preset
     from steadynet.nvm.variation import Gaussian, StateDependent, Variation
@@ -47,6 +48,7 @@ _WHERE = {
     "Chip": "chip",
     "Clip": "recipes",
     "CrossEntropy": "recipes",
+    "Curve": "montecarlo",
     "DataSplits": "data",
     "Device": "nvm.device",
     "DeviceVariation": "recipes",
@@ -68,9 +70,12 @@ _WHERE = {
     "StateDependent": "nvm.variation",
     "SteadyNetError": "errors",
     "Variation": "nvm.variation",
+    "curve": "montecarlo",
+    "export": "deploy",
     "fit": "training",
     "layout": "mapping",
     "monte_carlo": "montecarlo",
+    "paired_difference": "montecarlo",
     "preset": "nvm.presets",
     "program": "chip",
     "recipe": "recipes",
@@ -86,6 +91,7 @@ __all__ = [
     "Chip",
     "Clip",
     "CrossEntropy",
+    "Curve",
     "DataSplits",
     "Device",
     "DeviceVariation",
@@ -104,11 +110,14 @@ __all__ = [
     "SteadyNetError",
     "Variation",
     "__version__",
+    "curve",
     "data",
+    "export",
     "fit",
     "layout",
     "models",
     "monte_carlo",
+    "paired_difference",
     "preset",
     "program",
     "recipe",

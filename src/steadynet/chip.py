@@ -103,6 +103,14 @@ def program(
 
     Gradients pass straight through the quantisation and the error to the clean weights.
 
+    Example:
+        >>> import steadynet as sn
+        >>> net = nn.Linear(4, 2)
+        >>> device = sn.Device(variation=sn.Gaussian(sigma_d=0.2))
+        >>> chip = program(net, device, seed=0, draw=7)
+        >>> torch.equal(chip["weight"], program(net, device, seed=0, draw=7)["weight"])
+        True
+
     Args:
         model: Its parameters are read, never changed.
         device: The devices and how they err.
@@ -143,6 +151,13 @@ def program(
 
 def run(model: nn.Module, chip: Mapping[str, Tensor], *args: Any, **kwargs: Any) -> Any:
     """Return `model(*args, **kwargs)` computed with the chip's weights.
+
+    Example:
+        >>> import steadynet as sn
+        >>> net = nn.Linear(4, 2)
+        >>> chip = program(net, sn.Device(variation=sn.Gaussian(sigma_d=0.2)))
+        >>> run(net, chip, torch.zeros(1, 4)).shape
+        torch.Size([1, 2])
 
     Tied weights are replaced at all of their places. The model is not changed, except that BatchNorm in
     training mode updates its running statistics as it does in any forward.

@@ -68,6 +68,13 @@ def check_sigmas(sigma_d: Sequence[float]) -> tuple[float, ...]:
 def curve(model: nn.Module, device: Device, test: Any, sigma_d: Sequence[float], **options: Any) -> Curve:
     """Return the results of `monte_carlo` at each σ_d.
 
+    Example:
+        >>> import steadynet as sn, torch
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
+        >>> x, y = torch.randn(30, 1, 4, 4), torch.arange(30) % 3
+        >>> sn.curve(net, sn.Device(), (x, y), [0.0, 0.1], draws=4).sigma_d
+        (0.0, 0.1)
+
     Args:
         model: A trained network.
         device: Where it is programmed; its own σ_d is replaced.

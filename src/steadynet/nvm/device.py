@@ -20,6 +20,12 @@ PATHS: tuple[Path, ...] = ("weight", "device")
 class Device:
     """The NVM devices that hold the weights, and the error of programming them.
 
+    Example:
+        >>> from steadynet import Device, Gaussian
+        >>> device = Device(weight_bits=8, device_bits=2, variation=Gaussian(sigma_d=0.2))
+        >>> device.slices, round(device.relative_std, 5)
+        (4, 0.77763)
+
     Args:
         weight_bits: M, bits of a weight's magnitude, 1 … 16.
         device_bits: K, bits of one device; K divides M, so J = M/K devices hold a weight.

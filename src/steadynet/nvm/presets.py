@@ -38,6 +38,10 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 def preset(name: str, sigma_d: float, rule: Rule = "device") -> StateDependent:
     """Return the variation of a named device at `sigma_d`.
 
+    Example:
+        >>> preset("rram4", sigma_d=0.1).factor
+        4.0
+
     Args:
         name: One of `PRESETS`.
         sigma_d: Overall std relative to the largest conductance of one device.

@@ -74,6 +74,10 @@ class Gaussian:
 
     0.77763 σ_d max|W| for M = 8, K = 2.
 
+    Example:
+        >>> Gaussian(sigma_d=0.1).at(0.3)
+        Gaussian(sigma_d=0.3)
+
     Raises:
         SteadyNetError: If `sigma_d` is negative or not finite.
     """

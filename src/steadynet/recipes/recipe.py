@@ -23,6 +23,11 @@ from steadynet.recipes.variation import DeviceVariation, NoVariation
 class Recipe:
     """How a network is trained: four independent parts, any of which can be changed by itself.
 
+    Example:
+        >>> from steadynet import Clip, CrossEntropy, Recipe
+        >>> Recipe(objective=CrossEntropy(temperature=16.0), constraint=Clip(alpha=1.5)).constraint
+        Clip(alpha=1.5)
+
     Args:
         variation: What error the weights see in training; the deployed device's own by default.
         objective: What is minimised; cross entropy by default.
