@@ -95,7 +95,7 @@ class Plan:
         check_integer("draws", self.draws, at_least=1)
         if self.train_sigma_d != "matched":
             check_number("train_sigma_d", self.train_sigma_d, at_least=0)
-        for what, values in (("recipe", [r.name for r in self.recipes]), ("seed", list(self.seeds))):
+        for what, values in (("recipe", tuple(r.name for r in self.recipes)), ("seed", tuple(self.seeds))):
             if not values:
                 raise SteadyNetError(f"the comparison has no {what}s: give at least one")
             twice = sorted({str(value) for value in values if values.count(value) > 1})

@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, default_collate
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    TensorDataset,
+    default_collate,  # pyright: ignore[reportUnknownVariableType] (torch leaves its list bare)
+)
 
 from steadynet.data.imageset import ImageSet
 from steadynet.errors import SteadyNetError, check_integer
 from steadynet.randomness import stable_seed
 
 
-def as_dataset(data: Any, what: str = "data") -> Dataset[Any]:
+def as_dataset(data: Dataset[Any] | Sequence[Tensor], what: str = "data") -> Dataset[Any]:
     """Return `data` as a map-style dataset of (input, label).
 
     Args:
@@ -147,7 +153,7 @@ class Loader:
         for index in range(start, self._length):
             batch = order[index * self.batch_size : (index + 1) * self.batch_size]
             batch = batch[: len(batch) - len(batch) % self.world]
-            shares.append(batch[self.rank :: self.world].tolist())
+            shares.append(cast("list[int]", batch[self.rank :: self.world].tolist()))
         return shares
 
     def _fetch(self, shares: Sequence[list[int]], epoch: int) -> Iterator[tuple[Any, Tensor]]:

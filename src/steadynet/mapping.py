@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -131,6 +132,13 @@ def layout(
 ) -> Layout:
     """Return which parameters of `model` lie on devices.
 
+    Example:
+        >>> net = nn.Sequential(nn.Linear(4, 2), nn.BatchNorm1d(2))
+        >>> layout(net).names
+        ('0.weight',)
+        >>> layout(net).digital[0].reason
+        'bias of Linear'
+
     Args:
         model: Any module. It is not changed.
         device: Its J gives the number of devices; the default device if None.
@@ -197,7 +205,8 @@ def _tied(model: nn.Module) -> Iterable[list[tuple[str, nn.Module, Tensor]]]:
     """Group the parameters' places (name, owner, tensor) by the tensor that they share."""
     groups: dict[int, list[tuple[str, nn.Module, Tensor]]] = {}
     seen: set[str] = set()
-    for prefix, module in model.named_modules(remove_duplicate=False):
+    modules = cast("Iterator[tuple[str, nn.Module]]", model.named_modules(remove_duplicate=False))
+    for prefix, module in modules:
         for key, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
             name = f"{prefix}.{key}" if prefix else key
             if name not in seen:
@@ -224,7 +233,7 @@ def _matches(names: tuple[str, ...], patterns: Sequence[str]) -> bool:
 
 
 def _refuse(model: nn.Module) -> None:
-    for name, module in model.named_modules():
+    for name, module in cast("Iterator[tuple[str, nn.Module]]", model.named_modules()):
         where = f"{name or 'the model'} ({type(module).__name__})"
         if isinstance(module, torch.jit.ScriptModule):
             raise SteadyNetError(
@@ -236,7 +245,7 @@ def _refuse(model: nn.Module) -> None:
             raise SteadyNetError(
                 f"{where} is parametrised: bake it in with torch.nn.utils.parametrize.remove_parametrizations"
             )
-        hooks = [*module._forward_pre_hooks.values()]
+        hooks: list[object] = [*module._forward_pre_hooks.values()]  # pyright: ignore[reportPrivateUsage] (torch names no public way to them)
         if any(type(hook).__name__ in ("WeightNorm", "SpectralNorm") for hook in hooks):
             raise SteadyNetError(
                 f"{where} computes its weight in a hook (weight_norm or spectral_norm), which would undo the "

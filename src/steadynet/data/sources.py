@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ class Source:
 def _digits(root: Path, download: bool, size: int) -> tuple[ImageSet, ImageSet]:
     from sklearn.datasets import load_digits
 
-    raw: Any = load_digits()
+    raw = cast(Any, load_digits())
     # Pixels run from 0 to 16.
     images = torch.from_numpy(raw.images.astype(np.float32) / 16)[:, None]
     labels = torch.from_numpy(raw.target.astype(np.int64))
@@ -237,7 +237,7 @@ def split(labels: Tensor, count: int, *, seed: int, what: str) -> tuple[Tensor, 
     order = torch.randperm(total, generator=generator)
     # Interleaving the classes in proportion: the i-th image of a class of n stands at (i + 1/2)/n of the way.
     place = torch.empty(total, dtype=torch.float64)
-    for label in labels.unique():
+    for label in cast(Tensor, labels.unique()):
         members = order[labels[order] == label]
         place[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
     chosen = torch.zeros(total, dtype=torch.bool)
@@ -259,7 +259,8 @@ def converted(images: ImageSet, size: int | None, channels: int | None) -> Image
     if size is not None and size != pixels.shape[2]:
         from torchvision.transforms.v2 import functional as transforms
 
-        chunks = [transforms.resize(part, [size, size], antialias=True) for part in pixels.split(5000)]
+        parts = cast("Sequence[Tensor]", pixels.split(5000))
+        chunks = [transforms.resize(part, [size, size], antialias=True) for part in parts]
         pixels = torch.cat(chunks)
     return dataclasses.replace(images, images=pixels, mean=mean, std=std)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType] (safetensors leaves PathLike bare)
 from torch import Tensor, nn
 
 from steadynet.errors import SteadyNetError
@@ -48,7 +48,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        held: Any = torch.load(path, map_location="cpu", weights_only=True)
+        held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError) as error:
         raise SteadyNetError(f"{path} is no readable file of weights: {error}") from error
     except Exception as error:
@@ -57,7 +57,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         ) from error
     if isinstance(held, dict) and "steadynet" in held:
         kept: dict[str, Any] = held["callbacks"]
-        best = next((state["best_state"] for state in kept.values() if "best_state" in state), {})
+        best = next((state["best_state"] for state in kept.values() if "best_state" in state), None)
         if best:
             return dict(best)
         prefix = "backbone."

@@ -38,7 +38,7 @@ def build(
     make = find(name)
     chosen = dict(options or {})
     try:
-        parameters = inspect.signature(make).parameters
+        parameters: Mapping[str, inspect.Parameter] = inspect.signature(make).parameters
     except (TypeError, ValueError):
         parameters = {}
     free = any(p.kind is p.VAR_KEYWORD for p in parameters.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -99,4 +100,4 @@ def measure(logits: Tensor, labels: Tensor) -> tuple[DrawSums, Tensor, Tensor]:
 
 def entropy(p: Tensor) -> Tensor:
     """Return −Σ_c p_c log p_c of each row of [B, C], 0 log 0 = 0."""
-    return torch.special.entr(p).sum(1)
+    return cast(Tensor, torch.special.entr(p)).sum(1)

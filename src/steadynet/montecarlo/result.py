@@ -211,7 +211,8 @@ class MonteCarloResult:
                 f"no Monte Carlo result: missing {sorted(names - set(plain))}, foreign {sorted(set(plain) - names)}"
             )
         values = {name: np.asarray(items, dtype=np.float64) for name, items in plain["values"].items()}
-        return cls(**{**plain, "values": values})
+        fields: dict[str, Any] = {**plain, "values": values}
+        return cls(**fields)
 
     def figures(self) -> dict[str, Any]:
         """Return each figure's mean, std and interval (lo, hi) as plain types; None where undefined."""

@@ -168,7 +168,7 @@ def append_history(path: Path, rows: list[dict[str, float]]) -> None:
 
     def write(temporary: Path) -> None:
         with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer: csv.DictWriter[str] = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(written)
             writer.writerows(row for row in rows if row["epoch"] not in known)

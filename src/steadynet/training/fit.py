@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -192,7 +192,7 @@ class _Identity(pl.Callback):
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {"value": value}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {"value": value}
 
 
 def _resumed(keeper: Keeper, resume: bool) -> Path | None:

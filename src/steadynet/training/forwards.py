@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -152,7 +152,7 @@ def catch(model: nn.Module, tensors: Mapping[str, Tensor], inputs: Any, taps: Se
             else module.register_forward_hook(after)
         )
     try:
-        args = inputs if isinstance(inputs, tuple) else (inputs,)
+        args = cast("tuple[Any, ...]", inputs) if isinstance(inputs, tuple) else (inputs,)
         output = (
             torch.func.functional_call(model, dict(tensors), args, tie_weights=True)
             if tensors

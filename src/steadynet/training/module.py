@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -216,9 +216,10 @@ class TrainingModule(pl.LightningModule):
 
     def _settle(self) -> None:
         # One transfer from the device for many steps: the sum is kept as a float in step order.
-        for loss in torch.stack(self._pending).double().tolist() if self._pending else []:
-            self._loss_sum += loss
-            self._loss_count += 1
+        if self._pending:
+            for loss in cast("list[float]", torch.stack(self._pending).double().tolist()):
+                self._loss_sum += loss
+                self._loss_count += 1
         self._pending.clear()
 
     def on_validation_epoch_start(self) -> None:
@@ -277,7 +278,7 @@ class TrainingModule(pl.LightningModule):
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [_plain(item) for item in cast("Sequence[Any]", value)]
     return value if isinstance(value, str | int | float | bool | None) else repr(value)

@@ -11,9 +11,9 @@ pool 2 of VGG-8; stem, layer1, layer2 and layer3 of ResNet-18.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +56,7 @@ def named_taps(backbone: nn.Module, example: Tensor, names: Sequence[str]) -> tu
         SteadyNetError: If a module does not exist (the nearest are named), does not run, or its output is
             no feature map [B, C, H, W].
     """
-    modules = dict(backbone.named_modules())
+    modules = dict(cast("Iterator[tuple[str, nn.Module]]", backbone.named_modules()))
     for name in names:
         if name not in modules or not name:
             raise unknown("IRS tap", name, [key for key in modules if key])
@@ -146,7 +146,7 @@ def _trace(backbone: nn.Module, example: Tensor) -> tuple[list[_Conv], tuple[str
 
         return hook
 
-    for name, module in backbone.named_modules():
+    for name, module in cast("Iterator[tuple[str, nn.Module]]", backbone.named_modules()):
         if not name:
             continue
         if isinstance(module, nn.Conv2d):
