@@ -55,7 +55,11 @@ class Device:
         check_bits(self.weight_bits, self.device_bits)
         check_choice("scale", self.scale, SCALES)
         check_choice("path", self.path, PATHS)
-        if not isinstance(self.variation, Variation):
+        for what in ("quantize", "both_crossbars"):
+            if not isinstance(value := getattr(self, what), bool):
+                raise SteadyNetError(f"{what} must be True or False, got {value!r}")
+        # A class has the attributes of its instances, its default sigma_d among them.
+        if isinstance(self.variation, type) or not isinstance(self.variation, Variation):
             raise SteadyNetError(
                 f"variation must be a Variation such as Gaussian(sigma_d=0.1), got {self.variation!r}"
             )

@@ -30,7 +30,8 @@ def program_tensor(weight: Tensor, device: Device, generator: torch.Generator) -
             float32 and in contiguous order, so they depend on nothing but the generator and the shape.
 
     Returns:
-        A tensor of the weight's shape, dtype and device, contiguous.
+        A tensor of the weight's shape, dtype and device, contiguous. A NaN weight makes NaN of all that
+        share its max|W|, or of itself alone if there is neither quantising nor error.
 
     Raises:
         SteadyNetError: If the tensor is empty.
@@ -42,9 +43,9 @@ def program_tensor(weight: Tensor, device: Device, generator: torch.Generator) -
     if device.sigma_d == 0:
         return clean_tensor(values, maximum, device).to(weight.dtype)
     if device.path == "device":
-        errors = device_errors(to_codes(values, maximum, device.weight_bits), device, generator).to(
-            values.dtype
-        )
+        # A NaN weight has no levels: it is given those of 0, and its programmed weight is NaN by its code.
+        codes = to_codes(values, maximum, device.weight_bits).nan_to_num_(0.0)
+        errors = device_errors(codes, device, generator).to(values.dtype)
         std = None
     else:
         errors = standard_normal(tuple(values.shape), generator, values)

@@ -62,12 +62,14 @@ def to_codes(weight: Tensor, maximum: Tensor, weight_bits: int) -> Tensor:
 
     Returns:
         A new tensor of the weight's shape in −(2^M − 1) … 2^M − 1, without gradient. Ties round to even.
-        Where the maximum is 0, so is the code.
+        Where the maximum is 0, or so small that 1/step overflows, the code is 0. A NaN weight has code NaN.
     """
     import torch
 
     step = lsb(maximum, weight_bits)
-    inverse = torch.where(step > 0, 1 / step, torch.zeros_like(step))
+    inverse = 1 / step
+    # A step of 0, or one so small that its inverse overflows, would make NaN of weight 0.
+    inverse = torch.where(torch.isfinite(inverse), inverse, torch.zeros_like(step))
     top = 2**weight_bits - 1
     # The clamp catches the last bit: (w · 1/step) may round past the top code in the weight's dtype.
     return weight.detach().mul(inverse).round_().clamp_(-top, top)
