@@ -119,7 +119,7 @@ def compare(options: Options) -> list[dict[str, Any]]:
             progress=setup.progress,
         )
     about = {
-        "command": shlex.join(["steadynet", options.command.name, "--config", str(out / CONFIG_NAME)]),
+        "command": again(options.command.name, out),
         "versions": versions(),
         "options": options.config(),
     }
@@ -137,6 +137,11 @@ def describe(options: Options, shape: tuple[int, int, int]) -> str:
     images = f", {data.train_images:,} images" if data.train_images else ""
     epochs = options[TrainingOptions].epochs
     return f"{data.data} {shape[1]}×{shape[2]}{images}, {model.model}{told}, {epochs} epochs"
+
+
+def again(command: str, out: Path) -> str:
+    """Return the command line that does the work in `out` again, into a folder of its own."""
+    return shlex.join(["steadynet", command, "--config", str(out / CONFIG_NAME), "--out", f"{out}-again"])
 
 
 def versions() -> dict[str, str]:

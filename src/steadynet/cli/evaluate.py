@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steadynet.cli.build import build_model, load_data, trained_weights
 from steadynet.cli.command_options import EvaluateOptions
+from steadynet.cli.compare import again
 from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions
 from steadynet.cli.parser import Command, Options, parse, run_folder, saved_options
 from steadynet.cli.table import Row, print_table
@@ -31,6 +31,15 @@ COMMAND = Command(
         "steadynet evaluate weights.safetensors --data mnist --model vgg8 --model.width 0.25",
     ),
 )
+
+KPP = (1, 5, 10)
+PREDICTIONS = {
+    "ekl": "EKL",
+    "nll": "neg. log-likelihood",
+    "brier": "Brier score",
+    "calibration_error": "calibration error",
+    "mutual_information": "mutual information",
+}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -71,18 +80,26 @@ def evaluate(options: Options, weights: Path) -> int:
 
 
 def print_curve(found: Curve, target: float | None) -> None:
-    """Print a line per sigma_d, and what the figures are of."""
+    """Print three tables with a line per sigma_d (accuracy, percentiles, what is predicted), and what they are of."""
     first = found.results[0]
-    columns = ["sigma_d", "accuracy, %", "1 % of chips below", "5 % below", "worst chip", "EKL", "NLL"]
-    if target is not None:
-        columns.append(f"yield at {100 * target:g} %")
-    print_table(columns, [_line(result, target) for result in found.results])
+    kept = [] if target is None else [f"yield at {100 * target:g} %"]
+    print_table(
+        ["sigma_d", "accuracy, %", "std over chips", "worst chip", *kept],
+        [_accuracy(result, target) for result in found.results],
+    )
+    print_table(
+        ["sigma_d", *(f"{k} % of chips below" for k in KPP)],
+        [_percentiles(result) for result in found.results],
+    )
+    print_table(["sigma_d", *PREDICTIONS.values()], [_predictions(result) for result in found.results])
     print(
         f"clean {100 * first.clean['accuracy']:.2f} %, quantised without error "
         f"{100 * first.quantised['accuracy']:.2f} %; {first.images} test images, "
         f"{max(result.draws for result in found.results)} chips each, seed {first.seed}"
     )
-    print("±: 95 % interval over chips of this one network; it does not speak of other trainings or images")
+    print(
+        "± and (… to …): 95 % interval over chips of this one network; it does not speak of other trainings or images"
+    )
     if target is not None:
         print(largest(found, target))
 
@@ -98,17 +115,35 @@ def largest(found: Curve, target: float) -> str:
     return f"{goal} is kept up to sigma_d {sigma:.3g} (interpolated)"
 
 
-def _line(result: MonteCarloResult, target: float | None) -> Row:
+def _accuracy(result: MonteCarloResult, target: float | None) -> Row:
     accuracy = result.accuracy
     half = "" if accuracy.interval is None else f" ± {100 * accuracy.interval.half_width:.2f}"
-    line = [f"{result.sigma_d:g}", f"{100 * accuracy.mean:.2f}{half}"]
-    line += [f"{100 * result.percentile(k).value:.2f}" for k in (1, 5)]
-    line += [f"{100 * result.worst:.2f}", f"{result.ekl.mean:.4g}", f"{result.nll.mean:.4g}"]
+    std = "-" if math.isnan(accuracy.std) else f"{100 * accuracy.std:.2f}"
+    line = [f"{result.sigma_d:g}", f"{100 * accuracy.mean:.2f}{half}", std, f"{100 * result.worst:.2f}"]
     if target is not None:
         kept = result.yield_at(target)
         low, high = kept.interval
-        line.append(f"{100 * kept.value:.1f} % ({100 * low:.1f} … {100 * high:.1f})")
+        line.append(f"{100 * kept.value:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
     return tuple(line)
+
+
+def _percentiles(result: MonteCarloResult) -> Row:
+    line = [f"{result.sigma_d:g}"]
+    for k in KPP:
+        found = result.percentile(k)
+        if result.deterministic:
+            told = "all chips alike"
+        elif found.interval is None:
+            told = f"needs at least {found.needs_draws} draws"
+        else:
+            told = f"{100 * found.interval.low:.2f} to {100 * found.interval.high:.2f}"
+        line.append(f"{100 * found.value:.2f} ({told})")
+    return tuple(line)
+
+
+def _predictions(result: MonteCarloResult) -> Row:
+    estimates = [getattr(result, name) for name in PREDICTIONS if name != "mutual_information"]
+    return (f"{result.sigma_d:g}", *map(str, estimates), f"{result.mutual_information:.4g}")
 
 
 def _write(options: Options, found: Curve, weights: Path) -> None:
@@ -140,7 +175,7 @@ def _write(options: Options, found: Curve, weights: Path) -> None:
     ]
     options.save(out)
     about = {
-        "command": shlex.join(["steadynet", "evaluate", "--config", str(out / "config.yaml")]),
+        "command": again("evaluate", out),
         "version": __version__,
         "options": options.config(),
     }

@@ -183,12 +183,16 @@ class MonteCarloResult:
     def yield_at(self, accuracy: float) -> Yield:
         """Return P(a chip's accuracy ≥ `accuracy`), `accuracy` as a fraction.
 
+        Where σ_d is 0 all chips are alike: it is 0 or 1, and so is each end of its interval.
+
         Raises:
             SteadyNetError: If `accuracy` is not within 0 … 1.
         """
         check_number("accuracy", accuracy, at_least=0, at_most=1)
         # Accuracies are ratios of counts: half an image of slack keeps 0.9 = 900/1000 a success.
         kept = int((self.values["accuracy"] >= accuracy - 0.5 / self.images).sum())
+        if self.deterministic:
+            return Yield(accuracy, float(kept), Interval(float(kept), float(kept)))
         return Yield(accuracy, kept / self.draws, proportion_interval(kept, self.draws, LEVEL))
 
     def to_dict(self) -> dict[str, Any]:
@@ -295,7 +299,7 @@ def from_sums(
         values=values,
         clean=_figures(clean),
         quantised=_figures(quantised),
-        mutual_information=mutual_information,
+        mutual_information=0.0 if device.sigma_d == 0 else mutual_information,
         deterministic=device.sigma_d == 0,
     )
 

@@ -13,7 +13,19 @@ from steadynet.errors import SteadyNetError
 # and metrics (accuracy, ekl, …), each a mapping with mean, lo and hi, or a number, or None if undefined.
 Row = Mapping[str, Any]
 
-METRICS = ("accuracy", "ekl", "nll", "brier", "ece", "mutual_information", "kpp5", "worst", "yield")
+METRICS = (
+    "accuracy",
+    "ekl",
+    "nll",
+    "brier",
+    "ece",
+    "mutual_information",
+    "kpp1",
+    "kpp5",
+    "kpp10",
+    "worst",
+    "yield",
+)
 REQUIRED = ("recipe", "seed", "sigma_d", "train_sigma_d", "accuracy")
 LEVEL = 0.95
 # A row whose clean accuracy lies further under the reference recipe's is not converged: it needs more steps.

@@ -156,6 +156,8 @@ def _run(trainer: pl.Trainer, module: TrainingModule, resumed: Path | None) -> b
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")
+        # Every rank validates on all images, on the same chips: what they log is equal already.
+        warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
         try:
             trainer.fit(module, ckpt_path=resumed, weights_only=True)
         except TrainingInterrupted:
