@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -130,21 +131,26 @@ def catch(model: nn.Module, tensors: Mapping[str, Tensor], inputs: Any, taps: Se
         model: It has the same hooks after the call as before.
         tensors: Parameters and buffers by name.
         inputs: The first argument, or a tuple of arguments.
-        taps: Where to catch; a module that runs several times gives its first map.
+        taps: Where to catch.
 
     Raises:
-        SteadyNetError: If a tap's module does not run.
+        SteadyNetError: If a tap's module does not run (often enough).
     """
     caught: dict[Tap, Tensor] = {}
+    runs: Counter[Tap] = Counter()
     handles: list[Any] = []
-    for tap in taps:
+    for tap in dict.fromkeys(taps):
         module = model.get_submodule(tap.module)
 
         def before(_module: nn.Module, args: tuple[Any, ...], tap: Tap = tap) -> None:
-            caught.setdefault(tap, args[0])
+            runs[tap] += 1
+            if runs[tap] == tap.call + 1:
+                caught[tap] = args[0]
 
         def after(_module: nn.Module, _args: tuple[Any, ...], output: Any, tap: Tap = tap) -> None:
-            caught.setdefault(tap, output)
+            runs[tap] += 1
+            if runs[tap] == tap.call + 1:
+                caught[tap] = output
 
         handles.append(
             module.register_forward_pre_hook(before)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from steadynet.errors import SteadyNetError
 from steadynet.randomness import stable_seed
-from steadynet.recipes.objective.taps import Tap
+from steadynet.recipes.objective.taps import Tap, run_in_evaluation
 
 
 class Head(nn.Module):
@@ -30,9 +30,10 @@ class Head(nn.Module):
     ) -> None:
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(pool)
-        self.fc1 = nn.Linear(channels * pool * pool, hidden)
+        # Made without values: a layer's own initialisation would draw from the global generator.
+        self.fc1 = nn.Linear(channels * pool * pool, hidden, device="meta").to_empty(device="cpu")
         self.relu = nn.ReLU()
-        self.fc2 = nn.Linear(hidden, classes)
+        self.fc2 = nn.Linear(hidden, classes, device="meta").to_empty(device="cpu")
         with torch.no_grad():
             for layer, gain in ((self.fc1, 2.0), (self.fc2, 1.0)):
                 layer.weight.normal_(0.0, math.sqrt(gain / layer.in_features), generator=generator)
@@ -70,13 +71,7 @@ class Heads(nn.Module):
         Raises:
             SteadyNetError: If the backbone's output is not one row of logits an image.
         """
-        was_training = backbone.training
-        backbone.eval()
-        try:
-            with torch.no_grad():
-                logits = backbone(example)
-        finally:
-            backbone.train(was_training)
+        logits = run_in_evaluation(backbone, example)
         if not isinstance(logits, Tensor) or logits.dim() != 2:
             raise SteadyNetError(f"IRS needs logits [B, classes] from {type(backbone).__name__}")
         heads: list[Head] = []
@@ -85,4 +80,5 @@ class Heads(nn.Module):
             pool = max(1, min(pool, *tap.size))
             generator = torch.Generator().manual_seed(stable_seed(seed, "irs head", index))
             heads.append(Head(tap.channels, pool, hidden, logits.shape[1], generator))
-        return cls(taps, heads)
+        # The weights are drawn in float32 on the CPU: the same on every machine, whatever the backbone's dtype.
+        return cls(taps, heads).to(device=logits.device, dtype=logits.dtype)

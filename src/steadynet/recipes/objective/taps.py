@@ -3,7 +3,7 @@
 The rule: convolutions of the same kernel depth (output channels) that follow each other form a block; a
 stem (the first convolution) is a block of its own; a block ends after its last convolution's addition,
 activation and pooling, that is, with the tensor that enters the next block; shortcut convolutions do not
-count; the last block has no tap unless it is asked for.
+count, nor do those of a gate (squeeze and excitation); the last block has no tap unless it is asked for.
 
 Source: "Negative Feedback Training", section 3.3. The rule gives the authors' taps: conv1, pool 1 and
 pool 2 of VGG-8; stem, layer1, layer2 and layer3 of ResNet-18.
@@ -11,6 +11,7 @@ pool 2 of VGG-8; stem, layer1, layer2 and layer3 of ResNet-18.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -30,27 +31,34 @@ class Tap:
         where: Whether its "output" or its first "input" is caught.
         channels: Channels of the feature map.
         size: Height and width of it on the example.
+        call: Which run of the module within one forward, from 0: a network may use one ReLU in many places.
     """
 
     module: str
     where: Literal["input", "output"]
     channels: int
     size: tuple[int, int]
+    call: int = 0
 
 
 @dataclass
 class _Conv:
-    """One execution of a convolution, and what entered it."""
+    """One run of a convolution, what entered it, and which run of which module made that."""
 
     name: str
+    call: int
     channels: int
     kernel: tuple[int, ...]
     entered: Tensor
-    producer: str | None
+    producer: tuple[str, int] | None
+
+    @property
+    def pointwise(self) -> bool:
+        return all(size == 1 for size in self.kernel)
 
 
 def named_taps(backbone: nn.Module, example: Tensor, names: Sequence[str]) -> tuple[Tap, ...]:
-    """Return taps on the outputs of the named modules.
+    """Return taps on the outputs of the named modules; of one that runs several times, on its first.
 
     Raises:
         SteadyNetError: If a module does not exist (the nearest are named), does not run, or its output is
@@ -61,13 +69,14 @@ def named_taps(backbone: nn.Module, example: Tensor, names: Sequence[str]) -> tu
         if name not in modules or not name:
             raise unknown("IRS tap", name, [key for key in modules if key])
     outputs: dict[str, Any] = {}
-    hooks = [
-        modules[name].register_forward_hook(
-            lambda _module, _inputs, output, name=name: outputs.__setitem__(name, output)
-        )
-        for name in names
-    ]
-    _run_once(backbone, example, hooks)
+
+    def after(name: str) -> Any:
+        def hook(_module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
+            outputs.setdefault(name, output)
+
+        return hook
+
+    run_in_evaluation(backbone, example, [modules[n].register_forward_hook(after(n)) for n in names])
     taps: list[Tap] = []
     for name in names:
         if name not in outputs:
@@ -103,13 +112,14 @@ def find_taps(backbone: nn.Module, example: Tensor, n: int | None = None) -> tup
     for following in blocks[1:]:
         first = following[0]
         taps.append(
-            _tap(first.name, "input", first.entered)
+            _tap(first.name, "input", first.entered, first.call)
             if first.producer is None
-            else _tap(first.producer, "output", first.entered)
+            else _tap(first.producer[0], "output", first.entered, first.producer[1])
         )
     wanted = len(taps) if n is None else n
-    if wanted == len(taps) + 1 and last is not None:
-        taps.append(_tap(last[0], "output", last[1]))
+    if wanted > len(taps) and last is not None:
+        name, feature, call = last
+        taps.append(_tap(name, "output", feature, call))
     if wanted > len(taps):
         raise SteadyNetError(
             f"IRS asks for n = {wanted} taps, {type(backbone).__name__} has {len(taps)}: lower n or name taps=[…]"
@@ -117,12 +127,14 @@ def find_taps(backbone: nn.Module, example: Tensor, n: int | None = None) -> tup
     return tuple(taps[:wanted])
 
 
-def _trace(backbone: nn.Module, example: Tensor) -> tuple[list[_Conv], tuple[str, Tensor] | None]:
-    """Run once; return the convolutions in order, and the last feature map with the module that made it."""
+def _trace(backbone: nn.Module, example: Tensor) -> tuple[list[_Conv], tuple[str, Tensor, int] | None]:
+    """Run once; return the convolutions in order, and the last block's map with the module that made it."""
     convs: list[_Conv] = []
-    producers: dict[int, str] = {}
+    producers: dict[int, tuple[str, int]] = {}
     kept: list[Tensor] = []  # Tensors are told apart by id, so none may be freed while we watch.
-    last: list[tuple[str, Tensor]] = []
+    last: list[tuple[str, Tensor, int]] = []
+    entered: Counter[str] = Counter()
+    left: Counter[str] = Counter()
     hooks: list[Any] = []
 
     def before(name: str, conv: nn.Conv2d) -> Any:
@@ -130,19 +142,25 @@ def _trace(backbone: nn.Module, example: Tensor) -> tuple[list[_Conv], tuple[str
             kept.append(inputs[0])
             # The module that handed the tensor over last is the outermost one: layer1, not its last ReLU.
             producer = producers.get(id(inputs[0]))
-            convs.append(_Conv(name, conv.out_channels, tuple(conv.kernel_size), inputs[0], producer))
+            run = _Conv(name, entered[name], conv.out_channels, tuple(conv.kernel_size), inputs[0], producer)
+            entered[name] += 1
+            if not _is_gate(run):
+                convs.append(run)
+                last.clear()
 
         return hook
 
     def after(name: str) -> Any:
         def hook(_module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
+            call = left[name]
+            left[name] += 1
             if not isinstance(output, Tensor) or output.dim() != 4:
                 return
             kept.append(output)
-            producers[id(output)] = name
-            # What global pooling leaves is no map any more.
-            if output.shape[2:] != (1, 1) or not last:
-                last[:] = [(name, output)]
+            producers[id(output)] = (name, call)
+            # What global pooling leaves is no map any more, unless the block's own map is as small.
+            if not last or output.shape[2:] != (1, 1) or last[0][1].shape[2:] == (1, 1):
+                last[:] = [(name, output, call)]
 
         return hook
 
@@ -152,8 +170,13 @@ def _trace(backbone: nn.Module, example: Tensor) -> tuple[list[_Conv], tuple[str
         if isinstance(module, nn.Conv2d):
             hooks.append(module.register_forward_pre_hook(before(name, module)))
         hooks.append(module.register_forward_hook(after(name)))
-    _run_once(backbone, example, hooks)
+    run_in_evaluation(backbone, example, hooks)
     return convs, last[0] if last else None
+
+
+def _is_gate(conv: _Conv) -> bool:
+    """Whether it weighs channels by their means: a 1 × 1 convolution of a map that pooling has left 1 × 1."""
+    return conv.pointwise and conv.entered.shape[2:] == (1, 1)
 
 
 def _main_path(convs: Sequence[_Conv]) -> list[_Conv]:
@@ -164,11 +187,10 @@ def _main_path(convs: Sequence[_Conv]) -> list[_Conv]:
     main: list[_Conv] = []
     for conv in convs:
         others = [other for other in readers[id(conv.entered)] if other is not conv]
-        pointwise = all(size == 1 for size in conv.kernel)
-        wider = any(any(size > 1 for size in other.kernel) for other in others)
+        wider = any(not other.pointwise for other in others)
         # Bottleneck blocks start with a 1 × 1 convolution too; theirs is the narrower of the two.
         narrower = any(other.channels < conv.channels for other in others)
-        if not (pointwise and (wider or narrower)):
+        if not (conv.pointwise and (wider or narrower)):
             main.append(conv)
     return main
 
@@ -185,21 +207,22 @@ def _blocks(convs: Sequence[_Conv]) -> list[list[_Conv]]:
     return blocks
 
 
-def _tap(module: str, where: Literal["input", "output"], feature: Any) -> Tap:
+def _tap(module: str, where: Literal["input", "output"], feature: Any, call: int = 0) -> Tap:
     if not isinstance(feature, Tensor) or feature.dim() != 4:
         shape = tuple(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
         raise SteadyNetError(
             f"IRS tap {module!r} gives {shape}, no feature map [B, C, H, W]: name another module"
         )
-    return Tap(module, where, feature.shape[1], (feature.shape[2], feature.shape[3]))
+    return Tap(module, where, feature.shape[1], (feature.shape[2], feature.shape[3]), call)
 
 
-def _run_once(backbone: nn.Module, example: Tensor, hooks: Sequence[Any]) -> None:
+def run_in_evaluation(backbone: nn.Module, example: Tensor, hooks: Sequence[Any] = ()) -> Any:
+    """Return the backbone's output in evaluation mode; `hooks` are removed, and each module has its mode again."""
     was_training = [module.training for module in backbone.modules()]
     backbone.eval()
     try:
         with torch.no_grad():
-            backbone(example)
+            return backbone(example)
     finally:
         for hook in hooks:
             hook.remove()
