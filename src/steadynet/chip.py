@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +55,7 @@ class Chip(Mapping[str, Tensor]):
         SteadyNetError: If a tensor is missing, foreign, or of another shape.
     """
 
-    __slots__ = ("_tensors", "draw", "layout")
+    __slots__ = ("_draw", "_layout", "_tensors")
 
     def __init__(self, tensors: Mapping[str, Tensor], draw: Draw, layout: Layout) -> None:
         expected = {mapped.name: mapped.shape for mapped in layout.mapped}
@@ -70,8 +70,18 @@ class Chip(Mapping[str, Tensor]):
                     f"the chip's {name} has shape {tuple(tensors[name].shape)}, the model's has {shape}"
                 )
         self._tensors = dict(tensors)
-        self.draw = draw
-        self.layout = layout
+        self._draw = draw
+        self._layout = layout
+
+    @property
+    def draw(self) -> Draw:
+        """Which errors its tensors have."""
+        return self._draw
+
+    @property
+    def layout(self) -> Layout:
+        """What lies on devices."""
+        return self._layout
 
     def __getitem__(self, name: str) -> Tensor:
         return self._tensors[name]
@@ -163,10 +173,11 @@ def run(model: nn.Module, chip: Mapping[str, Tensor], *args: Any, **kwargs: Any)
     training mode updates its running statistics as it does in any forward.
 
     Raises:
-        SteadyNetError: If the chip has a name or a shape that the model does not have; `functional_call`
-            by itself would accept both.
+        SteadyNetError: If the chip has a name or a shape that the model does not have (`functional_call`
+            by itself would accept both), or two tensors for a tied weight.
     """
     parameters = dict(model.named_parameters(remove_duplicate=False))
+    given: dict[Tensor, Tensor] = {}
     for name, tensor in chip.items():
         weight = parameters.get(name)
         if weight is None:
@@ -177,4 +188,36 @@ def run(model: nn.Module, chip: Mapping[str, Tensor], *args: Any, **kwargs: Any)
             raise SteadyNetError(
                 f"the chip's {name} has shape {tuple(tensor.shape)}, the model's has {tuple(weight.shape)}"
             )
-    return torch.func.functional_call(model, dict(chip), args, kwargs, tie_weights=True)
+        if given.setdefault(weight, tensor) is not tensor:
+            raise SteadyNetError(
+                f"the chip holds two tensors for {name}, which is tied: give it one of its names"
+            )
+    return call_with(model, chip, args, kwargs)
+
+
+def call_with(
+    model: nn.Module,
+    tensors: Mapping[str, Tensor],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any] | None = None,
+) -> Any:
+    """Return `model(*args, **kwargs)` with parameters and buffers replaced by `tensors`, at all of their places.
+
+    A module that the model holds under several names is replaced under one of them: `functional_call` would
+    swap its tensors once for each name, and put back the replacement of the first in place of the original.
+
+    Raises:
+        KeyError: If the model has no tensor of such a name; `run` checks them.
+    """
+    originals = dict(model.named_parameters(remove_duplicate=False))
+    originals.update(cast("Iterator[tuple[str, Any]]", model.named_buffers(remove_duplicate=False)))
+    places: dict[Tensor, list[str]] = {}
+    for prefix, module in cast("Iterator[tuple[str, nn.Module]]", model.named_modules()):
+        own = dict(module.named_parameters(recurse=False, remove_duplicate=False))
+        own.update(
+            cast("Iterator[tuple[str, Any]]", module.named_buffers(recurse=False, remove_duplicate=False))
+        )
+        for key, original in own.items():
+            places.setdefault(original, []).append(f"{prefix}.{key}" if prefix else key)
+    replaced = {place: tensor for name, tensor in tensors.items() for place in places[originals[name]]}
+    return torch.func.functional_call(model, replaced, args, dict(kwargs or {}), tie_weights=False)

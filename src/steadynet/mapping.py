@@ -13,16 +13,17 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch.nn.utils import parametrize, prune
 
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.device import Device
 
-# Parameter-name prefixes that lie on devices, by layer type. Subclasses follow their base.
+# Parameters that lie on devices, by layer type; a name that ends in "_l" goes on with the layer's number.
+# Subclasses follow their base; parameters that they add do not.
 _RULES: tuple[tuple[type[nn.Module], tuple[str, ...], str], ...] = (
     (nn.modules.conv._ConvNd, ("weight",), "convolution"),  # pyright: ignore[reportPrivateUsage] (torch names no public base)
     (nn.Linear, ("weight",), "linear"),
-    (nn.RNNBase, ("weight_ih", "weight_hh", "weight_hr"), "recurrent"),
+    (nn.RNNBase, ("weight_ih_l", "weight_hh_l", "weight_hr_l"), "recurrent"),
     (nn.RNNCellBase, ("weight_ih", "weight_hh"), "recurrent"),
     (
         nn.MultiheadAttention,
@@ -218,8 +219,10 @@ def _tied(model: nn.Module) -> Iterable[list[tuple[str, nn.Module, Tensor]]]:
 def _verdict(owner: nn.Module, key: str) -> tuple[str | None, str]:
     """Return the kind of a mapped parameter, or None and the reason why it is digital."""
     kind_name = type(owner).__name__
-    for base, prefixes, kind in _RULES:
-        if isinstance(owner, base) and key.startswith(prefixes):
+    for base, keys, kind in _RULES:
+        if isinstance(owner, base) and any(
+            key == known or (known.endswith("_l") and key.startswith(known)) for known in keys
+        ):
             return kind, ""
     if key.startswith("bias") or key.endswith("_bias"):
         return None, f"bias of {kind_name}"
@@ -246,6 +249,11 @@ def _refuse(model: nn.Module) -> None:
                 f"{where} is parametrised: bake it in with torch.nn.utils.parametrize.remove_parametrizations"
             )
         hooks: list[object] = [*module._forward_pre_hooks.values()]  # pyright: ignore[reportPrivateUsage] (torch names no public way to them)
+        if any(isinstance(hook, prune.BasePruningMethod) for hook in hooks):
+            raise SteadyNetError(
+                f"{where} is pruned by a hook, so its weight is no parameter: make the pruning permanent with "
+                "torch.nn.utils.prune.remove"
+            )
         if any(type(hook).__name__ in ("WeightNorm", "SpectralNorm") for hook in hooks):
             raise SteadyNetError(
                 f"{where} computes its weight in a hook (weight_norm or spectral_norm), which would undo the "
