@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+
 from recipes.reference import (
     ON_DEVICES,
     K,
@@ -20,8 +22,6 @@ from recipes.reference import (
     programmed,
     total,
 )
-from torch import Tensor
-
 from steadynet.loader import as_dataset
 from steadynet.nvm.device import Device
 from steadynet.nvm.variation import Gaussian

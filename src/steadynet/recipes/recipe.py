@@ -54,7 +54,9 @@ class Recipe:
         }
         for role, protocol in roles.items():
             part = getattr(self, role)
-            if isinstance(part, type) or not isinstance(part, protocol):
+            # An objective has a method `loss` too, which takes something else: it is no step.
+            mistaken = protocol is Step and isinstance(part, Objective)
+            if isinstance(part, type) or not isinstance(part, protocol) or mistaken:
                 raise SteadyNetError(f"a recipe's {role} must be a {protocol.__name__}, got {part!r}")
 
     def describe(self) -> dict[str, Any]:
@@ -82,7 +84,7 @@ class Recipe:
                     f"recipe {self.name!r} trains without the device's variation: it has no train_sigma_d"
                 )
             recipe = dataclasses.replace(recipe, variation=DeviceVariation(sigma_d))
-        known = {f.name for f in dataclasses.fields(recipe.objective)}  # pyright: ignore[reportArgumentType] (every part is a dataclass)
+        known = _field_names(recipe.objective)
         for name in changes:
             if name not in known:
                 raise unknown(
@@ -146,9 +148,16 @@ def recipe(name: str, **changes: Any) -> Recipe:
     return RECIPES[name].recipe.replace(**changes)
 
 
+def _field_names(part: Any) -> set[str]:
+    # A user's own part may be any class with its role's methods; only a dataclass's fields can be changed by name.
+    return {f.name for f in dataclasses.fields(part)} if dataclasses.is_dataclass(part) else set()
+
+
 def _describe(part: Any) -> dict[str, Any]:
     if not dataclasses.is_dataclass(part) or isinstance(part, type):
-        return {"class": f"{type(part).__module__}.{type(part).__qualname__}", "repr": repr(part)}
+        described = {"class": f"{type(part).__module__}.{type(part).__qualname__}"}
+        # The default repr is a memory address, which says nothing and differs in every process.
+        return described if type(part).__repr__ is object.__repr__ else {**described, "repr": repr(part)}
     values: dict[str, Any] = {"class": type(part).__name__}
     for f in dataclasses.fields(part):
         value: Any = getattr(part, f.name)
