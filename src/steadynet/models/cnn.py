@@ -35,6 +35,7 @@ class CNN(nn.Module):
         check_integer("classes", classes, at_least=2)
         check_integer("in_channels", in_channels, at_least=1)
         check_number("width", width, above=0)
+        check_integer("input_size", input_size, at_least=1)
         if input_size < 2:
             raise SteadyNetError(f"CNN halves an image once: input_size must be at least 2, got {input_size}")
         a, b, c, hidden = (scaled(channels, width) for channels in (16, 32, 64, 128))

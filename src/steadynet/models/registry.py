@@ -71,7 +71,7 @@ def find(name: str) -> Callable[..., Any]:
     """Return the class or function that `name` stands for; see `build`."""
     path = MODELS[name].path if name in MODELS else name
     module_name, _, attribute = path.rpartition(".")
-    if not module_name:
+    if not module_name or path.startswith("."):
         raise unknown("model", name, MODELS)
     try:
         module = importlib.import_module(module_name)

@@ -43,6 +43,7 @@ class VGG8(nn.Module):
         check_integer("classes", classes, at_least=2)
         check_integer("in_channels", in_channels, at_least=1)
         check_number("width", width, above=0)
+        check_integer("input_size", input_size, at_least=1)
         if input_size < 8:
             raise SteadyNetError(
                 f"VGG8 halves an image three times: input_size must be at least 8, got {input_size}"
