@@ -12,14 +12,15 @@ from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
+from steadynet.errors import DivergenceError, SteadyNetError
 from steadynet.files import write_atomically
+from steadynet.mapping import check_finite
+from steadynet.training.checkpoints import CHECKPOINT
 from steadynet.training.module import TrainingModule
 
-CHECKPOINT = "last.ckpt"
 HISTORY = "history.csv"
 COLUMNS = ("epoch", "step", "lr", "loss", "val_accuracy", "val_accuracy_noisy", "seconds")
 
@@ -41,12 +42,14 @@ class Keeper(Checkpoint):
     Args:
         folder: Where the files go; None writes none.
         every: Steps between checkpoints within an epoch; 0 for none.
+        table: Whether the history is written as a CSV too.
     """
 
-    def __init__(self, folder: Path | None, every: int = 0) -> None:
+    def __init__(self, folder: Path | None, every: int = 0, table: bool = True) -> None:
         super().__init__()
         self.folder = folder
         self.every = every
+        self.table = table
         self.best_accuracy = -1.0
         self.best_epoch = -1
         self.best_state: dict[str, Tensor] = {}
@@ -107,14 +110,20 @@ class Keeper(Checkpoint):
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         due = self.every and stepped and trainer.global_step % self.every == 0
         if stepped and (due or self.interrupted):
+            _check_weights(trainer)
             self._save(trainer)
         if stepped and self.interrupted:
             raise TrainingInterrupted
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Compare with the best epoch so far, write history and checkpoint."""
+        """Compare with the best epoch so far, write history and checkpoint.
+
+        Raises:
+            DivergenceError: If a weight is not finite.
+        """
         if not isinstance(pl_module, TrainingModule):
             return
+        _check_weights(trainer)
         noisy = pl_module.val_accuracy_noisy
         if noisy > self.best_accuracy:
             self.best_accuracy, self.best_epoch = noisy, trainer.current_epoch
@@ -133,7 +142,7 @@ class Keeper(Checkpoint):
                 "seconds": round(self.seconds + time.monotonic() - self._since, 3),
             }
         )
-        if self.folder is not None and trainer.is_global_zero:
+        if self.folder is not None and self.table and trainer.is_global_zero:
             append_history(self.folder / HISTORY, self.history)
         self._save(trainer)
         if self.interrupted:
@@ -152,6 +161,14 @@ class Keeper(Checkpoint):
         if self._previous is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._previous)
             self._previous = None
+
+
+def _check_weights(trainer: pl.Trainer) -> None:
+    # A step whose loss is finite may leave weights that are not; the last good checkpoint must outlive it.
+    try:
+        check_finite(trainer.lightning_module)
+    except SteadyNetError as error:
+        raise DivergenceError(f"after step {trainer.global_step}, {error}; lower lr") from None
 
 
 def append_history(path: Path, rows: list[dict[str, float]]) -> None:
@@ -174,24 +191,3 @@ def append_history(path: Path, rows: list[dict[str, float]]) -> None:
             writer.writerows(row for row in rows if row["epoch"] not in known)
 
     write_atomically(path, write)
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Return a training's checkpoint, read with `weights_only`.
-
-    Raises:
-        SteadyNetError: If the file is missing, cut short, or not a checkpoint of a training.
-    """
-    from steadynet.errors import SteadyNetError
-
-    if not path.exists():
-        raise SteadyNetError(f"there is no checkpoint {path}: nothing to resume; start without resume")
-    try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise SteadyNetError(
-            f"{path} is no readable checkpoint ({type(error).__name__}): it may be cut short"
-        ) from error
-    if not isinstance(checkpoint, dict) or "steadynet" not in checkpoint:
-        raise SteadyNetError(f"{path} is a checkpoint, but not of a SteadyNet training")
-    return checkpoint

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import TQDMProgressBar
 from torch import Tensor, nn
 
@@ -20,7 +22,8 @@ from steadynet.loader import Loader, as_dataset
 from steadynet.mapping import check_finite
 from steadynet.nvm.device import Device
 from steadynet.recipes.recipe import Recipe
-from steadynet.training.callbacks import Keeper, TrainingInterrupted, load_checkpoint
+from steadynet.training.callbacks import Keeper, TrainingInterrupted
+from steadynet.training.checkpoints import WholeFileIO, load_checkpoint
 from steadynet.training.forwards import Loss
 from steadynet.training.module import TrainingModule, cross_entropy
 from steadynet.training.settings import LOGGERS, Hardware, LoggerName, Settings
@@ -121,16 +124,21 @@ def fit(
         load_state(model, init)
     check_finite(model)
     example = next(iter(Loader(val_data, batch_size=2, shuffle=False)))[0]
+    where = next((parameter.device for parameter in model.parameters()), None)
+    if isinstance(example, Tensor):
+        example = example.to(where)
     was_training = model.training
     model.train()
     try:
         module = TrainingModule(model, recipe, device, train_data, val_data, example, chosen, loss, augment)
         folder = None if out is None else Path(out)
-        keeper = Keeper(folder, chosen.checkpoint_every)
+        keeper = Keeper(folder, chosen.checkpoint_every, table="csv" in loggers)
         resumed = _resumed(keeper, resume)
-        if folder is not None and resumed is None:
+        images = len(train_data)  # pyright: ignore[reportArgumentType] (checked to be sized)
+        trainer = _trainer(chosen, hardware, keeper, loggers, progress, images / chosen.batch_size)
+        # Last of all checks, since it may empty the folder; one process does it for all.
+        if folder is not None and resumed is None and trainer.is_global_zero:
             prepare_folder(folder, overwrite=overwrite)
-        trainer = _trainer(chosen, hardware, keeper, loggers, progress)
         interrupted = _run(trainer, module, resumed)
         if keeper.best_state:
             model.load_state_dict(keeper.best_state)
@@ -165,38 +173,6 @@ def _run(trainer: pl.Trainer, module: TrainingModule, resumed: Path | None) -> b
     return False
 
 
-class _Identity(pl.Callback):
-    """Writes into each checkpoint what training it is of, and refuses one of another."""
-
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        if isinstance(pl_module, TrainingModule):
-            checkpoint["steadynet"] = pl_module.identity()
-
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        if not isinstance(pl_module, TrainingModule):
-            return
-        theirs, ours = checkpoint["steadynet"], pl_module.identity()
-        changed = [
-            f"{group}.{key}: {old.get(key)!r} there, {new.get(key)!r} here"
-            for group in ours
-            for old, new in [(_as_dict(theirs.get(group)), _as_dict(ours[group]))]
-            for key in sorted({*old, *new})
-            if old.get(key) != new.get(key)
-        ]
-        if changed:
-            raise SteadyNetError(
-                f"the checkpoint is of another training ({'; '.join(changed)}): resume with its options"
-            )
-
-
-def _as_dict(value: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {"value": value}
-
-
 def _resumed(keeper: Keeper, resume: bool) -> Path | None:
     if not resume:
         return None
@@ -220,18 +196,20 @@ def _trainer(
     keeper: Keeper,
     loggers: tuple[LoggerName, ...],
     progress: bool,
+    batches: float,
 ) -> pl.Trainer:
     for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
         for child in ("", ".utilities.rank_zero", ".accelerators.cuda"):
             logging.getLogger(name + child).setLevel(logging.ERROR)
-    devices = hardware.devices
     on_cpu = hardware.accelerator == "cpu" or (
         hardware.accelerator == "auto"
         and not torch.cuda.is_available()
         and not torch.backends.mps.is_available()
     )
+    devices = hardware.devices
     if devices == "auto" and on_cpu:
-        devices = 1
+        # torchrun says how many processes there are; without it, one process uses all cores.
+        devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     logger: Any = False
     if "tensorboard" in loggers:
         if keeper.folder is None:
@@ -246,26 +224,33 @@ def _trainer(
             ) from None
     gpus = not on_cpu and hardware.accelerator != "mps"
     several = hardware.num_nodes > 1 or (devices not in (1, "1"))
-    callbacks: list[pl.Callback] = [_Identity(), keeper]
+    callbacks: list[pl.Callback] = [keeper]
     if progress:
         callbacks.append(TQDMProgressBar(refresh_rate=10))
-    return pl.Trainer(
-        accelerator=hardware.accelerator,
-        devices=int(devices) if str(devices).isdigit() else devices,
-        num_nodes=hardware.num_nodes,
-        strategy=hardware.strategy,
-        sync_batchnorm=gpus and several,
-        precision={"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[settings.precision],  # pyright: ignore[reportArgumentType]
-        max_epochs=settings.epochs,
-        gradient_clip_val=settings.gradient_clip or None,
-        accumulate_grad_batches=settings.accumulate,
-        logger=logger,
-        callbacks=callbacks,
-        default_root_dir=keeper.folder,
-        enable_checkpointing=True,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        inference_mode=True,
-    )
+    try:
+        return pl.Trainer(
+            accelerator=hardware.accelerator,
+            devices=int(devices) if str(devices).isdigit() else devices,
+            num_nodes=hardware.num_nodes,
+            strategy=hardware.strategy,
+            sync_batchnorm=gpus and several,
+            precision={"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[settings.precision],  # pyright: ignore[reportArgumentType]
+            max_epochs=settings.epochs,
+            gradient_clip_val=settings.gradient_clip or None,
+            accumulate_grad_batches=settings.accumulate,
+            logger=logger,
+            # A short epoch is logged as well; every 50 steps is Lightning's own measure.
+            log_every_n_steps=max(1, min(50, int(batches / 10))),
+            callbacks=callbacks,
+            plugins=[WholeFileIO()],
+            default_root_dir=keeper.folder,
+            enable_checkpointing=True,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            inference_mode=True,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        told = " ".join(str(error).split())
+        raise SteadyNetError(f"{hardware} cannot be used here: {told}") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -20,6 +19,7 @@ from steadynet.mapping import layout
 from steadynet.nvm.device import Device
 from steadynet.randomness import stable_seed
 from steadynet.recipes.recipe import Recipe
+from steadynet.training.checkpoints import check_same_training, plain
 from steadynet.training.forwards import Loss, Setting, StepForwards
 from steadynet.training.settings import Settings
 
@@ -193,13 +193,22 @@ class TrainingModule(pl.LightningModule):
         return self._loss_sum / self._loss_count if self._loss_count else math.nan
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the loader's place, and the epoch's loss so far: a resumed epoch reports the mean of all its steps."""
+        """Keep what training this is, the loader's place, and the epoch's loss so far.
+
+        With the last a resumed epoch reports the mean loss of all its steps.
+        """
         self._settle()
+        checkpoint["steadynet"] = self.identity()
         checkpoint["steadynet_loss"] = {"sum": self._loss_sum, "count": self._loss_count}
         checkpoint["steadynet_loader"] = None if self._loader is None else self._loader.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the loader's place and the epoch's loss so far up again."""
+        """Take the loader's place and the epoch's loss so far up again.
+
+        Raises:
+            SteadyNetError: If the checkpoint is of another training or network. No weight has changed then.
+        """
+        check_same_training(checkpoint, self.identity(), self.state_dict())
         self._loss_sum = float(checkpoint["steadynet_loss"]["sum"])
         self._loss_count = int(checkpoint["steadynet_loss"]["count"])
         self._loader_state = checkpoint["steadynet_loader"]
@@ -257,8 +266,8 @@ class TrainingModule(pl.LightningModule):
     def identity(self) -> dict[str, Any]:
         """Return what a resumed training must share with the one it resumes, as plain types."""
         return {
-            "recipe": self.recipe.describe(),
-            "device": _plain(dataclasses.asdict(self.target)),
+            "recipe": plain(self.recipe.describe()),
+            "device": plain(dataclasses.asdict(self.target)),
             "settings": self.settings.identity(),
             "augment": self.augment,
             "train_images": len(self.train_data),  # pyright: ignore[reportArgumentType] (checked to be sized)
@@ -274,11 +283,3 @@ class TrainingModule(pl.LightningModule):
         if self.settings.channels_last and isinstance(inputs, Tensor) and inputs.dim() == 4:
             return inputs.contiguous(memory_format=torch.channels_last)
         return inputs
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in cast("Sequence[Any]", value)]
-    return value if isinstance(value, str | int | float | bool | None) else repr(value)
