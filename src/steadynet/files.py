@@ -99,12 +99,17 @@ def check_folder(path: Path, *, overwrite: bool = False) -> None:
     Raises:
         SteadyNetError: If it holds something and `overwrite` is off, is a file, or cannot be read.
     """
-    if path.exists() and not path.is_dir():
-        raise SteadyNetError(f"output folder {path} is a file; give another folder")
     try:
+        if path.exists() and not path.is_dir():
+            raise SteadyNetError(f"output folder {path} is a file; give another folder")
         filled = path.is_dir() and any(path.iterdir())
+        nearest = next((place for place in (path, *path.absolute().parents) if place.exists()), path)
     except OSError as error:
         raise _unwritable(path, error) from error
+    if not nearest.is_dir():
+        raise _unwritable(path, NotADirectoryError(errno.ENOTDIR, f"{nearest} is a file"))
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise _unwritable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
     if not filled:
         return
     if not overwrite:

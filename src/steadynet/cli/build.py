@@ -43,7 +43,7 @@ def import_object(what: str, path: str) -> object:
     module_name, _, name = path.rpartition(".")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
+    except (ImportError, SyntaxError) as error:
         raise SteadyNetError(f"{what} {path}: cannot import {module_name} ({error})") from error
     if not hasattr(module, name):
         raise SteadyNetError(f"{what} {path}: {module_name} has no {name!r}")
@@ -51,28 +51,86 @@ def import_object(what: str, path: str) -> object:
 
 
 def load_data(options: DataOptions) -> DataSplits:
-    """Return the data that `options` name, downloaded if need be."""
+    """Return the data that `options` name, downloaded if need be.
+
+    Raises:
+        SteadyNetError: If they cannot be had, or do not fit into memory.
+    """
     from steadynet.data import load
 
-    return load(
-        options.data,
-        root=options.data_root,
-        size=options.size,
-        channels=options.channels,
-        validation=options.validation,
-        train_images=options.train_images,
-        test_images=options.test_images,
-        augment=options.augment,
-        seed=options.data_seed,
-    )
+    try:
+        return load(
+            options.data,
+            root=options.data_root,
+            size=options.size,
+            channels=options.channels,
+            validation=options.validation,
+            train_images=options.train_images,
+            test_images=options.test_images,
+            augment=options.augment,
+            seed=options.data_seed,
+        )
+    except (RuntimeError, MemoryError) as error:
+        if not _is_memory(error):
+            raise
+        raise SteadyNetError(
+            f"data set {options.data} does not fit into memory: lower --size or --train-images"
+        ) from error
 
 
 def build_model(options: ModelOptions, classes: int, shape: tuple[int, int, int], seed: int = 0) -> nn.Module:
-    """Return a fresh network for images of `shape`."""
+    """Return a fresh network for images of `shape`.
+
+    Raises:
+        SteadyNetError: If it cannot be made, or does not fit into memory.
+    """
     from steadynet.models import build
 
     make_cwd_importable()
-    return build(options.model, classes=classes, shape=shape, options=options.model_options, seed=seed)
+    try:
+        return build(options.model, classes=classes, shape=shape, options=options.model_options, seed=seed)
+    except SyntaxError as error:
+        raise SteadyNetError(f"model {options.model} cannot be imported: {error}") from error
+    except (RuntimeError, MemoryError) as error:
+        if not _is_memory(error):
+            raise
+        raise SteadyNetError(f"model {options.model} does not fit into memory: lower its width") from error
+
+
+def _is_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or "allocate" in str(error) or "overflow" in str(error)
+
+
+def check_model(model: nn.Module, data: DataSplits) -> None:
+    """Raise `SteadyNetError` unless the network takes the images and gives a row of logits for each.
+
+    It is run once, on two images, in evaluation mode: what only shows in the middle of a job costs time.
+    """
+    import torch
+
+    name, shape = type(model).__name__, "×".join(map(str, data.shape))
+    modes = [module.training for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            output: object = model(images(data.validation))
+    except SteadyNetError:
+        raise
+    except Exception as error:
+        raise SteadyNetError(
+            f"{name} does not take images of {shape} ({type(error).__name__}: {error}): "
+            "change --size, --channels or the network's own options"
+        ) from error
+    finally:
+        for module, training in zip(model.modules(), modes, strict=True):
+            module.training = training
+    if not isinstance(output, torch.Tensor) or output.dim() != 2:
+        told = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise SteadyNetError(f"{name} must return logits [images, classes], got {told}")
+    if output.shape[1] < data.classes:
+        raise SteadyNetError(
+            f"{name} gives {output.shape[1]} logits, but {data.name} has {data.classes} classes: give it as many"
+        )
 
 
 def training_settings(options: TrainingOptions, seed: int) -> Settings:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from steadynet.cli.options import RecipeOptions
+from steadynet.cli.types import expected, fits
 from steadynet.errors import SteadyNetError, check_integer, check_number, unknown
+from steadynet.extras import require_extra
 from steadynet.recipes import RECIPES, Recipe
+
+# More than anyone trains; a number this large is a seed that was meant to be one of several.
+MOST_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,8 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if self.run is None:
             raise SteadyNetError("name what to export: steadynet export RUN, a run's folder or a file")
+        if self.onnx:
+            require_extra("onnx", "--onnx")
 
 
 @dataclass(frozen=True)
@@ -160,20 +167,28 @@ class CompareOptions:
         """Return the options of one of the recipes.
 
         Raises:
-            SteadyNetError: If it has an option that is not known.
+            SteadyNetError: If it has an option that is not known, or of another type.
         """
         known = {f.name for f in fields(RecipeOptions)} - {"recipe", "train_sigma_d"}
         changes = {key.replace("-", "_"): value for key, value in self.recipe_options.get(name, {}).items()}
         for key in changes:
             if key not in known:
                 raise unknown(f"option of recipe {name!r}", key, known)
+        hints = get_type_hints(RecipeOptions)
+        for key, value in changes.items():
+            if isinstance(value, str) and key == "taps":
+                changes[key] = value = [part for part in value.split(",") if part]
+            if value is not None and not fits(value, hints[key]):
+                raise SteadyNetError(
+                    f"option --recipe.{name}.{key.replace('_', '-')} takes {expected(hints[key])}, got {value!r}"
+                )
         return RecipeOptions(recipe=name, **changes)
 
     @property
     def seed_list(self) -> tuple[int, ...]:
         """The seeds of the trainings."""
         if len(self.seeds) == 1:
-            check_integer("--seeds", self.seeds[0], at_least=1)
+            check_integer("--seeds", self.seeds[0], at_least=1, at_most=MOST_SEEDS)
             return tuple(range(self.seeds[0]))
         for seed in self.seeds:
             check_integer("--seeds", seed, at_least=0)

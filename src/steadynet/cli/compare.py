@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from steadynet.cli.build import (
     build_model,
+    check_model,
     check_recipe,
     check_setup,
     claimed,
@@ -87,6 +88,7 @@ def compare(options: Options) -> list[dict[str, Any]]:
     out = Path(asked.out)
     data = load_data(options[DataOptions])
     fresh = functools.partial(_fresh, options[ModelOptions], data.classes, data.shape)
+    check_model(fresh(asked.seed_list[0]), data)
     for recipe in asked.build_all():
         check_setup(recipe, fresh(asked.seed_list[0]), data)
     plan = Plan(

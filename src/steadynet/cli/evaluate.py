@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steadynet.cli.build import build_model, load_data, trained_weights
+from steadynet.cli.build import build_model, check_model, load_data, trained_weights
 from steadynet.cli.command_options import EvaluateOptions
 from steadynet.cli.compare import again
 from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions
@@ -63,6 +63,7 @@ def evaluate(options: Options, weights: Path) -> int:
     data = load_data(options[DataOptions])
     model = build_model(options[ModelOptions], data.classes, data.shape)
     load_state(model, weights)
+    check_model(model, data)
     found = curve(
         model,
         options[DeviceOptions].build(0.0),

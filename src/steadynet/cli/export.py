@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from steadynet.cli.build import build_model, images, load_data, trained_weights
+from steadynet.cli.build import build_model, check_model, images, load_data, trained_weights
 from steadynet.cli.command_options import ExportOptions
 from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions
 from steadynet.cli.parser import Command, Options, parse, run_folder
@@ -46,6 +46,7 @@ def export(options: Options, weights: Path, out: Path, *, onnx: bool, overwrite:
     data = load_data(options[DataOptions])
     model = build_model(options[ModelOptions], data.classes, data.shape)
     load_state(model, weights)
+    check_model(model, data)
     written = write(
         model,
         options[DeviceOptions].build(0.0),

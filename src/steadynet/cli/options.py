@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from steadynet.errors import SteadyNetError, check_choice, check_integer, check_number, unknown
+from steadynet.extras import require_extra
 from steadynet.nvm.device import Device
 from steadynet.nvm.presets import PRESETS, preset
 from steadynet.nvm.variation import Gaussian, Variation
@@ -57,6 +59,8 @@ class DataOptions:
     def __post_init__(self) -> None:
         if not self.data.startswith("folder:"):
             check_choice("data set", self.data, (*DATA, "folder:PATH"))
+        elif not self.data.removeprefix("folder:") or not Path(self.data.removeprefix("folder:")).is_dir():
+            raise SteadyNetError(f"--data {self.data}: there is no such folder; give folder:PATH")
         if self.size is not None:
             check_integer("--size", self.size, at_least=8)
         if self.channels is not None and self.channels not in (1, 3):
@@ -179,6 +183,10 @@ class RecipeOptions:
     taps: list[str] | None = None
 
     def __post_init__(self) -> None:
+        if self.n is not None:
+            check_integer("--n", self.n, at_least=1, at_most=100)
+        if self.taps is not None and not self.taps:
+            raise SteadyNetError("--taps needs at least one module: leave it out to have them found by rule")
         if self.recipe in RECIPES:
             self.build()
         elif not is_import_path(self.recipe):
@@ -263,5 +271,7 @@ class TrainingOptions:
             check_integer("--threads", self.threads, at_least=1)
         for logger in self.loggers:
             check_choice("logger", logger, ("csv", "tensorboard"))
+        if "tensorboard" in self.loggers:
+            require_extra("tensorboard", "--loggers tensorboard")
         if self.precision == "fp16" and self.accelerator == "cpu":
             raise SteadyNetError("--precision fp16 needs a GPU: take bf16 or fp32 on the CPU")

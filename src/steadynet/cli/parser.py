@@ -13,8 +13,8 @@ import docstring_parser
 import yaml
 from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
-from steadynet.cli.types import expected, is_switch, kind_of, members, metavar
-from steadynet.cli.words import OptionKind, normalise, unknown_option
+from steadynet.cli.types import expected, fits, is_switch, kind_of, members, metavar
+from steadynet.cli.words import OptionKind, normalise
 from steadynet.errors import SteadyNetError, unknown
 from steadynet.files import write_text_atomically
 
@@ -24,6 +24,8 @@ Source = Callable[[Mapping[str, Any]], Path | None]
 CONFIG_NAME = "config.yaml"
 # What a run is told about its folder belongs to one call, not to the run.
 TRANSIENT = ("overwrite", "resume")
+PATHS = ("out", "run", "init", "data_root")
+FOLDER = "folder:"
 
 
 class HelpFormatter(DefaultHelpFormatter):
@@ -145,15 +147,45 @@ def parse(command: Command, argv: Sequence[str], source: Source | None = None) -
         defaults = {
             name: saved[name] for name in saved if name in groups and groups[name][0] in command.inherits
         }
+        for name, value in defaults.items():
+            if value is not None and not fits(value, groups[name][2]):
+                raise SteadyNetError(
+                    f"the {CONFIG_NAME} of {folder} is damaged: {name} takes {expected(groups[name][2])}, got {value!r}"
+                )
         values = _values(build_parser(command, defaults), words)
     return None if values is None else Options(command, values)
 
 
 def _values(parser: Parser, words: list[str]) -> dict[str, Any] | None:
     try:
-        return parser.parse_args(words).as_dict()
+        values = parser.parse_args(words).as_dict()
     except SystemExit:
         return None
+    for name in PATHS:
+        if isinstance(values.get(name), str):
+            values[name] = _path(_spell(name), values[name])
+    if isinstance(values.get("data"), str) and values["data"].startswith(FOLDER):
+        values["data"] = FOLDER + _path("--data folder:PATH", values["data"].removeprefix(FOLDER))
+    return values
+
+
+def _path(what: str, value: str) -> str:
+    """Return a path that is a text, with ~ for the home folder.
+
+    Raises:
+        SteadyNetError: If it is empty or none that a file can have.
+    """
+    if not value.strip():
+        raise SteadyNetError(f"option {what} takes a path, got {value!r}")
+    try:
+        path = Path(value).expanduser()
+        if "\0" in value:
+            raise ValueError("a null character")
+        path.exists()
+    except (OSError, ValueError, RuntimeError) as error:
+        shown = value if len(value) <= 60 else f"{value[:60]}…"
+        raise SteadyNetError(f"option {what}: {shown!r} is no usable path ({error})") from error
+    return str(path)
 
 
 def run_folder(values: Mapping[str, Any]) -> Path | None:
@@ -265,20 +297,13 @@ def _one_line(message: str, parser: Parser) -> str:
     actions = {action.dest: action for action in parser._actions}  # pyright: ignore[reportPrivateUsage]
     if found := re.match(r'Parser key "([\w.]+)":', message):
         key = found[1]
-        value = re.search(r"(?:Got|Given) value: ?(.*)\s*$", message, re.DOTALL)
-        if key == "config":
-            return "option --config: " + " ".join(message.split(":", 1)[1].split())
+        values = re.findall(r"(?:Got|Given) value: ?(.*)", message)
         hint = getattr(actions.get(key.split(".")[0]), "_typehint", None)
-        if hint is not None and value is not None:
+        if hint is not None and values:
+            # Of a union, each member tells its own refusal first, and the value as it was given stands last.
+            value = values[-1].strip("'\"")
             choices = [c for m in members(hint) if get_origin(m) is Literal for c in get_args(m)]
             if choices and len(members(hint)) == 1:
-                return str(unknown(_spell(key), value[1].strip("'\""), choices))
-            return f"option {_spell(key)} takes {expected(hint)}, got {value[1]!r}"
-    if found := re.match(r"Option '([^']+)' is not accepted", message):
-        known = [dest for dest in actions if dest not in ("help", "config") and not dest.startswith("print_")]
-        return str(unknown_option("option in the configuration file", found[1], known))
-    if message.startswith("Unexpected config"):
-        return "option --config: the file must hold options, one a line, as in 'epochs: 10'"
-    if message.startswith("Problems parsing config"):
-        return "option --config: the file is no YAML: " + " ".join(message.split(":", 1)[1].split())
+                return str(unknown(_spell(key), value, choices))
+            return f"option {_spell(key)} takes {expected(hint)}, got {value!r}"
     return " ".join(message.split())

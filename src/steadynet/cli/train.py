@@ -10,6 +10,7 @@ from pathlib import Path
 from steadynet.cli.build import (
     BACKBONE,
     build_model,
+    check_model,
     check_recipe,
     claimed,
     is_main_process,
@@ -70,6 +71,7 @@ def train(options: Options) -> int:
     out, folder = Path(run.out), Path(run.out) / TRAINING
     data = load_data(options[DataOptions])
     model = build_model(options[ModelOptions], data.classes, data.shape, run.seed)
+    check_model(model, data)
     settings, hardware = training_settings(setup, run.seed), training_hardware(setup)
     started = run.resume and (folder / "last.ckpt").exists()
     if run.resume and not started:

@@ -59,3 +59,25 @@ def expected(kind: Any) -> str:
         else:
             words.append({int: "an integer", float: "a number", bool: "true or false"}.get(member, "a text"))
     return " or ".join(words)
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Return whether `value`, as YAML has it, is of the type; an integer is a number, a switch is neither."""
+    for member in members(kind):
+        if get_origin(member) is list:
+            inner = get_args(member)[0]
+            values: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
+            if values and all(fits(entry, inner) for entry in values):
+                return True
+        elif get_origin(member) is Literal:
+            if isinstance(value, str) and value in get_args(member):
+                return True
+        elif get_origin(member) is dict:
+            if isinstance(value, dict):
+                return True
+        elif isinstance(value, bool) or member is bool:
+            if isinstance(value, bool) and member is bool:
+                return True
+        elif isinstance(value, (int, float) if member is float else member):
+            return True
+    return False

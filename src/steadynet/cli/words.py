@@ -1,8 +1,8 @@
 """The words of a command line brought into the one form that the parser knows.
 
 `--model.width 0.25` becomes an entry of `model_options`, `--recipe.ovf.beta 0.1` one of `recipe_options`;
-`--sigma-d 0.1 0.2` and `--sigma-d 0.1,0.2` become a list; `--train_sigma_d` is `--train-sigma-d`. A word that
-is no option is refused with the nearest names.
+`--sigma-d 0.1 0.2` and `--sigma-d 0.1,0.2` become a list; `--train_sigma_d` is `--train-sigma-d`; `--config FILE`
+becomes the options in the file. A word that is no option is refused with the nearest names.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
+from steadynet.cli.config_file import read_options
 from steadynet.errors import SteadyNetError
 
 OptionKind = Literal["value", "list", "dict", "switch", "bare"]
@@ -30,20 +32,24 @@ def normalise(
         positional: The option that a word without dashes is for.
 
     Raises:
-        SteadyNetError: If a word is no option, or an option lacks its value.
+        SteadyNetError: If a word is no option, an option lacks its value or several values are given in two
+            places, or a file of options cannot be read.
     """
     words: list[str] = []
     nested: dict[str, dict[str, Any]] = {}
+    typed: set[str] = set()  # The options given here, not in a file, that stand once at most.
     at = 0
     while at < len(argv):
         word = argv[at]
         at += 1
+        _check_text(word)
         if word == "-h":
             words.append("--help")
             continue
         if not word.startswith("-"):
-            if positional is None or any(other.startswith(f"--{positional}=") for other in words):
+            if positional is None or positional in typed:
                 raise SteadyNetError(f"unexpected word {word!r}: options start with --")
+            typed.add(positional)
             words.append(f"--{positional}={word}")
             continue
         name, equals, value = word.partition("=")
@@ -55,6 +61,10 @@ def normalise(
         elif kind == "switch":
             words.append(_switch(head, value if equals else "true"))
         elif kind == "list":
+            if head in typed:
+                # Of single values the last one counts, as is usual; of several, a user would expect all to.
+                raise SteadyNetError(f"option {name} is given more than once: give all its values at once")
+            typed.add(head)
             taken = [value] if equals else []
             while at < len(argv) and not equals and not argv[at].startswith("--"):
                 taken.append(argv[at])
@@ -66,11 +76,13 @@ def normalise(
                     raise SteadyNetError(f"option {name} needs a value")
                 value = argv[at]
                 at += 1
-            if kind == "dict" and rest and head == "recipe":
+            if head == "config":
+                words += _file_words(Path(value).expanduser(), kinds, nested)
+            elif kind == "dict" and rest and head == "recipe":
                 recipe, _, key = rest.rpartition(".")
                 if not recipe:
                     raise SteadyNetError(f"option {name} must name an option too: --recipe.ovf.beta 0.1")
-                nested.setdefault(recipe, {})[key] = _value(value)
+                nested.setdefault(recipe, {})[key.replace("-", "_")] = _value(value)
             elif kind == "dict" and rest:
                 words.append(f"--{_dict_option(head)}.{rest}={value}")
             else:
@@ -78,6 +90,60 @@ def normalise(
     if nested:
         words.append(f"--recipe-options={json.dumps(nested)}")
     return words
+
+
+def _check_text(word: str) -> None:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        raise SteadyNetError(f"{word!r} is no text in UTF-8") from None
+
+
+def _file_words(path: Path, kinds: Mapping[str, OptionKind], nested: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the options in the file `path` as words; those of single recipes go into `nested`.
+
+    An option that is null is one that is not given.
+    """
+    words: list[str] = []
+    for name, value in read_options(path).items():
+        head, _, rest = name.replace("-", "_").partition(".")
+        option = _dict_option(head).replace("_", "-") if rest else head.replace("_", "-")
+        kind = kinds.get(option)
+        if kind in (None, "bare") or option == "config" or (rest and kind != "dict"):
+            known = [known.replace("-", "_") for known, kind in kinds.items() if kind != "bare"]
+            raise unknown_option(
+                "option in the configuration file", name, [k for k in known if k != "config"]
+            )
+        if value is None:
+            continue
+        if rest:
+            for part in reversed(rest.split(".") if option == "model-options" else rest.rsplit(".", 1)):
+                value = {part: value}
+        if kind == "switch":
+            if not isinstance(value, bool):
+                raise SteadyNetError(f"option --{option} takes true or false, got {value!r}")
+            words.append(f"--{option}" if value else f"--no-{option}")
+        elif kind == "dict" and (not isinstance(value, dict) or option == "recipe-options"):
+            _add_nested(option, value, nested)
+        elif kind == "list" and isinstance(value, str):
+            words.append(f"--{option}={_as_list(name, [value])}")
+        elif kind == "list":
+            words.append(f"--{option}={_json(value if isinstance(value, list | dict) else [value])}")
+        else:
+            plain = isinstance(value, bool | int | float | list | dict)
+            words.append(f"--{option}={_json(value) if plain else value}")
+    return words
+
+
+def _add_nested(option: str, value: Any, nested: dict[str, dict[str, Any]]) -> None:
+    if not isinstance(value, dict) or not all(isinstance(changes, dict) for changes in value.values()):  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        raise SteadyNetError(f"option --{option} takes names with values, got {value!r}")
+    for recipe, changes in value.items():  # pyright: ignore[reportUnknownVariableType]
+        nested.setdefault(str(recipe), {}).update(changes)  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def unknown_option(kind: str, name: str, known: Sequence[str]) -> SteadyNetError:
@@ -135,7 +201,9 @@ def _value(text: str) -> Any:
     if _is_number(text):
         number = float(text)
         return int(text) if text.lstrip("+-").isdigit() else number
+    if not text.strip():
+        return text  # YAML would have None, which stands for an option that is not given.
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text

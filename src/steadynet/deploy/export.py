@@ -11,9 +11,10 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from steadynet.deploy.levels import levels_of, save_levels
-from steadynet.deploy.onnx import require_onnx, save_onnx
+from steadynet.deploy.onnx import save_onnx
 from steadynet.deploy.state import save_backbone, save_state_dict
 from steadynet.errors import SteadyNetError, check_choice
+from steadynet.extras import require_extra
 from steadynet.files import prepare_folder, write_json_atomically
 from steadynet.mapping import check_finite, layout
 from steadynet.nvm.device import Device
@@ -72,7 +73,7 @@ def export(
     for name in formats:
         check_choice("export format", name, FORMATS)
     if "onnx" in formats:
-        require_onnx()
+        require_extra("onnx", "ONNX")
         if example is None or len(example) < 2:
             raise SteadyNetError("ONNX needs example inputs of two images or more: pass example=…")
     check_finite(model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import warnings
 from pathlib import Path
@@ -13,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from steadynet.errors import SteadyNetError
+from steadynet.extras import require_extra
 from steadynet.files import write_atomically
-
-_NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
 
 def save_onnx(model: nn.Module, example: Tensor, path: Path, tolerance: float = 1e-3) -> float:
@@ -33,7 +31,7 @@ def save_onnx(model: nn.Module, example: Tensor, path: Path, tolerance: float = 
     Raises:
         SteadyNetError: If the packages are missing, the network cannot be exported, or the outputs differ.
     """
-    require_onnx()
+    require_extra("onnx", "ONNX")
     modes = [module.training for module in model.modules()]
     model.eval()
     try:
@@ -41,13 +39,6 @@ def save_onnx(model: nn.Module, example: Tensor, path: Path, tolerance: float = 
     finally:
         for module, training in zip(model.modules(), modes, strict=True):
             module.training = training
-
-
-def require_onnx() -> None:
-    """Raise `SteadyNetError` unless the packages of the extra `onnx` are installed."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise SteadyNetError(f"ONNX needs {', '.join(missing)}: pip install 'steadynet[onnx]'")
 
 
 def _save(model: nn.Module, example: Tensor, path: Path, tolerance: float) -> float:
