@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from steadynet.errors import SteadyNetError
@@ -91,6 +92,40 @@ def prepare_folder(path: Path, *, overwrite: bool = False) -> Path:
         raise _unwritable(path, error) from error
     check_writable(path)
     return path
+
+
+@contextmanager
+def claimed_folder(path: Path, started: Path, *, overwrite: bool = False) -> Generator[Path]:
+    """Make `path` an empty folder for a job, and undo that if the job ends before `started` exists.
+
+    What is overwritten is only moved aside at first: an input that the job refuses in its own checks
+    costs no earlier result. It is removed when the job is over.
+
+    Raises:
+        SteadyNetError: If the folder holds something and `overwrite` is off, or cannot be written to.
+    """
+    path = Path(path)
+    check_folder(path, overwrite=overwrite)
+    existed, aside = path.is_dir(), None
+    if existed and any(path.iterdir()):
+        aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}")
+        try:
+            path.rename(aside)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+    try:
+        yield prepare_folder(path)
+    finally:
+        if started.exists():
+            if aside is not None:
+                shutil.rmtree(aside)
+        elif aside is not None:
+            shutil.rmtree(path, ignore_errors=True)
+            aside.rename(path)
+        elif path.is_dir():
+            _empty(path)
+            if not existed:
+                path.rmdir()
 
 
 def check_folder(path: Path, *, overwrite: bool = False) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from steadynet.cli.options import DataOptions, ModelOptions, TrainingOptions
 from steadynet.cli.parser import CONFIG_NAME
 from steadynet.errors import SteadyNetError
-from steadynet.files import TEMPORARY_SUFFIX, check_folder, prepare_folder
 from steadynet.nvm.device import Device
 from steadynet.recipes import Recipe
 
@@ -182,36 +181,6 @@ def is_main_process() -> bool:
     if "RANK" in os.environ:
         return os.environ["RANK"] == "0"
     return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
-
-
-@contextmanager
-def claimed(out: Path, started: Path, *, overwrite: bool) -> Generator[None]:
-    """Make `out` an empty folder for a job, and undo that if the job ends before `started` exists.
-
-    What is overwritten is only moved aside at first: an input that the job refuses in its own checks
-    costs no earlier result. It is removed when the job is over.
-
-    Raises:
-        SteadyNetError: If the folder holds something and `overwrite` is off, or cannot be written to.
-    """
-    import shutil
-    import uuid
-
-    check_folder(out, overwrite=overwrite)
-    aside = None
-    if out.is_dir() and any(out.iterdir()):
-        aside = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}")
-        out.rename(aside)
-    prepare_folder(out)
-    try:
-        yield
-    finally:
-        if not started.exists():
-            shutil.rmtree(out)
-            if aside is not None:
-                aside.rename(out)
-        elif aside is not None:
-            shutil.rmtree(aside)
 
 
 def check_setup(recipe: Recipe, model: nn.Module, data: DataSplits) -> None:

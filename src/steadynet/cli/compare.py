@@ -15,7 +15,6 @@ from steadynet.cli.build import (
     check_model,
     check_recipe,
     check_setup,
-    claimed,
     load_data,
     resumable,
     resumed_folder,
@@ -26,7 +25,7 @@ from steadynet.cli.command_options import CompareOptions
 from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions, TrainingOptions
 from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
 from steadynet.errors import SteadyNetError
-from steadynet.files import check_folder
+from steadynet.files import check_folder, claimed_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -107,7 +106,7 @@ def compare(options: Options) -> list[dict[str, Any]]:
     with ExitStack() as stack:
         stack.enter_context(resumable(options.command.name, out))
         if not asked.resume:
-            stack.enter_context(claimed(out, trainings, overwrite=asked.overwrite))
+            stack.enter_context(claimed_folder(out, trainings, overwrite=asked.overwrite))
             options.save(out)
         rows = run(
             problem,

@@ -12,7 +12,6 @@ from steadynet.cli.build import (
     build_model,
     check_model,
     check_recipe,
-    claimed,
     is_main_process,
     load_data,
     resumable,
@@ -25,7 +24,7 @@ from steadynet.cli.command_options import RunOptions
 from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions, RecipeOptions, TrainingOptions
 from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
 from steadynet.errors import SteadyNetError
-from steadynet.files import check_folder, write_json_atomically
+from steadynet.files import check_folder, claimed_folder, write_json_atomically
 
 GROUPS = (DataOptions, ModelOptions, DeviceOptions, RecipeOptions, TrainingOptions, RunOptions)
 COMMAND = Command(
@@ -80,7 +79,7 @@ def train(options: Options) -> int:
     with ExitStack() as stack:
         stack.enter_context(resumable("train", out))
         if writes and not run.resume:
-            stack.enter_context(claimed(out, folder, overwrite=run.overwrite))
+            stack.enter_context(claimed_folder(out, folder, overwrite=run.overwrite))
             options.save(out)
         result = fit(
             model,

@@ -15,7 +15,7 @@ from steadynet.deploy.onnx import save_onnx
 from steadynet.deploy.state import save_backbone, save_state_dict
 from steadynet.errors import SteadyNetError, check_choice
 from steadynet.extras import require_extra
-from steadynet.files import prepare_folder, write_json_atomically
+from steadynet.files import claimed_folder, write_json_atomically
 from steadynet.mapping import check_finite, layout
 from steadynet.nvm.device import Device
 
@@ -28,6 +28,7 @@ FILES: Mapping[str, str] = {
     "levels": "levels.npz",
     "onnx": "backbone.onnx",
 }
+SUMMARY = "export.json"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def export(
 
     Raises:
         SteadyNetError: If a format is unknown or its packages are missing, a weight is not finite, or the folder cannot
-            be used. All that can be is checked before anything is written.
+            be used, or ONNX cannot hold the network. The folder is then as it was.
     """
     for name in formats:
         check_choice("export format", name, FORMATS)
@@ -78,37 +79,39 @@ def export(
             raise SteadyNetError("ONNX needs example inputs of two images or more: pass example=…")
     check_finite(model)
     levels = levels_of(model, device)
-    folder = prepare_folder(Path(out), overwrite=overwrite)
-    written: list[Exported] = []
-    for name in dict.fromkeys(formats):
-        path = folder / FILES[name]
-        if name == "safetensors":
-            save_backbone(model, path, {"format": "pt"})
-        elif name == "state_dict":
-            save_state_dict(model, path)
-        elif name == "levels":
-            save_levels(levels, path)
-        elif example is not None:
-            save_onnx(model, example, path)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        written.append(Exported(name, path.name, path.stat().st_size, digest))
     mapped = layout(model, device)
-    write_json_atomically(
-        folder / "export.json",
-        {
-            "files": [asdict(file) for file in written],
-            "device": {
-                "weight_bits": device.weight_bits,
-                "device_bits": device.device_bits,
-                "scale": device.scale,
-                "variation": str(device.variation),
+    folder = Path(out)
+    # The folder is kept if, and only if, the last file is written: a network that ONNX refuses costs nothing.
+    with claimed_folder(folder, folder / SUMMARY, overwrite=overwrite):
+        written: list[Exported] = []
+        for name in dict.fromkeys(formats):
+            path = folder / FILES[name]
+            if name == "safetensors":
+                save_backbone(model, path, {"format": "pt"})
+            elif name == "state_dict":
+                save_state_dict(model, path)
+            elif name == "levels":
+                save_levels(levels, path)
+            elif example is not None:
+                save_onnx(model, example, path)
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            written.append(Exported(name, path.name, path.stat().st_size, digest))
+        write_json_atomically(
+            folder / SUMMARY,
+            {
+                "files": [asdict(file) for file in written],
+                "device": {
+                    "weight_bits": device.weight_bits,
+                    "device_bits": device.device_bits,
+                    "scale": device.scale,
+                    "variation": str(device.variation),
+                },
+                "mapped": [
+                    {"name": t.name, "shape": list(t.shape), "kind": t.kind, "devices": t.devices}
+                    for t in mapped.mapped
+                ],
+                "digital": [{"name": t.name, "reason": t.reason} for t in mapped.digital],
+                "metadata": dict(metadata or {}),
             },
-            "mapped": [
-                {"name": t.name, "shape": list(t.shape), "kind": t.kind, "devices": t.devices}
-                for t in mapped.mapped
-            ],
-            "digital": [{"name": t.name, "reason": t.reason} for t in mapped.digital],
-            "metadata": dict(metadata or {}),
-        },
-    )
+        )
     return tuple(written)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,14 @@ def save_backbone(model: nn.Module, path: Path, metadata: Mapping[str, str] | No
 def save_state_dict(model: nn.Module, path: Path) -> None:
     """Write the plain state_dict of `model` for `torch.load(path, weights_only=True)`."""
     state = plain_state(model)
-    write_atomically(path, lambda temporary: torch.save(state, temporary))
+
+    def write(temporary: Path) -> None:
+        # Into memory first: given a path, torch writes its name, here a temporary one, into the file.
+        memory = BytesIO()
+        torch.save(state, memory)
+        temporary.write_bytes(memory.getbuffer())
+
+    write_atomically(path, write)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -56,15 +64,24 @@ def read_state(path: Path) -> dict[str, Tensor]:
             f"{path} is no readable file of weights ({type(error).__name__}): it is damaged or holds more than tensors"
         ) from error
     if isinstance(held, dict) and "steadynet" in held:
-        kept: dict[str, Any] = held["callbacks"]
-        best = next((state["best_state"] for state in kept.values() if "best_state" in state), None)
-        if best:
-            return dict(best)
-        prefix = "backbone."
-        return {k.removeprefix(prefix): v for k, v in held["state_dict"].items() if k.startswith(prefix)}
-    if not isinstance(held, dict) or not all(isinstance(value, Tensor) for value in held.values()):
+        try:
+            return _best(held)
+        except (KeyError, AttributeError, TypeError) as error:
+            raise SteadyNetError(f"{path} is a damaged checkpoint: it lacks or garbles {error}") from error
+    if not isinstance(held, dict) or not held or not all(isinstance(v, Tensor) for v in held.values()):
         raise SteadyNetError(f"{path} holds no state_dict (a mapping from names to tensors)")
     return held
+
+
+def _best(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the backbone of a training's best epoch, or as it is before the first one has ended."""
+    kept: dict[str, Any] = checkpoint["callbacks"]
+    best = next((state["best_state"] for state in kept.values() if "best_state" in state), None)
+    if best:
+        return dict(best)
+    prefix = "backbone."
+    state = checkpoint["state_dict"]
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 def load_state(model: nn.Module, source: Mapping[str, Tensor] | Path | str) -> None:
