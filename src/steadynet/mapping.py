@@ -130,6 +130,7 @@ def layout(
     *,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    allow_none: bool = False,
 ) -> Layout:
     """Return which parameters of `model` lie on devices.
 
@@ -145,6 +146,7 @@ def layout(
         device: Its J gives the number of devices; the default device if None.
         include: Patterns of parameter names (`fnmatch`) that lie on devices whatever the rule says.
         exclude: Patterns of names that do not, whatever the rule and `include` say.
+        allow_none: Whether nothing at all may lie on devices.
 
     Raises:
         SteadyNetError: If nothing would be mapped, a pattern matches no parameter, or the model has a
@@ -179,7 +181,7 @@ def layout(
             mapped.append(MappedTensor(all_names[0], shape, kind, all_names[1:], devices))
         else:
             digital.append(DigitalTensor(all_names[0], shape, reason))
-    if not mapped:
+    if not mapped and not allow_none:
         raise SteadyNetError(
             f"{type(model).__name__} has no weight that lies on devices ({len(digital)} parameters stay digital): "
             "name some by include="

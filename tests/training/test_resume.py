@@ -89,7 +89,7 @@ def test_resuming_at_every_step_ends_in_the_uninterrupted_state(
         assert rows == [line.rpartition(",")[0] for line in (whole / "history.csv").read_text().splitlines()]
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for a kill right after a checkpoint."""
 
 
@@ -100,12 +100,12 @@ def test_a_training_may_be_killed_again_and_again(tmp_path: Path, monkeypatch: p
 
     def save_and_die(self: Keeper, trainer: pl.Trainer) -> None:
         save(self, trainer)
-        raise Killed
+        raise KilledError
 
     kills = 0
     monkeypatch.setattr(Keeper, "_save", save_and_die)
     while kills < 9:
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             train(case, tmp_path / "killed", resume=kills > 0, net_seed=kills)
         kills += 1
     monkeypatch.setattr(Keeper, "_save", save)
@@ -152,10 +152,10 @@ def test_a_users_own_random_transforms_resume_too(tmp_path: Path, monkeypatch: p
         save(self, trainer)
         saves.append(trainer.global_step)
         if len(saves) == 2:
-            raise Killed
+            raise KilledError
 
     monkeypatch.setattr(Keeper, "_save", save_and_die)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train_jittered(tmp_path / "killed")
     assert kept(train_jittered(tmp_path / "killed", resume=True)) == kept(expected)
 
@@ -200,7 +200,9 @@ def test_other_settings_are_refused(changes: dict[str, Any], message: str, tmp_p
 def test_another_recipe_device_or_data_is_refused_and_the_model_untouched(tmp_path: Path) -> None:
     out = tmp_path / "run"
 
-    def short(name: str = "noise", device: Any = DEVICE, count: int = 16, resume: bool = True, **o: Any) -> Any:
+    def short(
+        name: str = "noise", device: Any = DEVICE, count: int = 16, resume: bool = True, **o: Any
+    ) -> Any:
         net = small_net(seed=8)
         before = {key: tensor.clone() for key, tensor in net.state_dict().items()}
         try:
@@ -225,7 +227,9 @@ def test_another_recipe_device_or_data_is_refused_and_the_model_untouched(tmp_pa
         short("ovf")
     with pytest.raises(SteadyNetError, match=r"recipe.objective: .*'temperature': 1.0.*'temperature': 2.0"):
         short(temperature=2.0)
-    with pytest.raises(SteadyNetError, match=r"device.variation: \{'sigma_d': 0.1\} there, \{'sigma_d': 0.2\} here"):
+    with pytest.raises(
+        SteadyNetError, match=r"device.variation: \{'sigma_d': 0.1\} there, \{'sigma_d': 0.2\} here"
+    ):
         short(device=DEVICE.at(0.2))
     with pytest.raises(SteadyNetError, match=r"train_images.value: 16 there, 24 here"):
         short(count=24)

@@ -6,7 +6,8 @@ import csv
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -57,7 +58,6 @@ class Keeper(Checkpoint):
         self.seconds = 0.0
         self.interrupted = False
         self._since = time.monotonic()
-        self._previous: Any = None
 
     @property
     def checkpoint(self) -> Path | None:
@@ -82,20 +82,32 @@ class Keeper(Checkpoint):
         self.history = state_dict["history"]
         self.seconds = state_dict["seconds"]
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Watch for Ctrl-C from here on."""
-        if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._on_sigint)
+    @contextmanager
+    def watching(self) -> Generator[None]:
+        """Take Ctrl-C while a training runs, and give it back after.
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Give Ctrl-C back."""
-        self._restore()
+        It spans the whole of Lightning's `fit`, which itself puts back what it finds when it starts.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = signal.getsignal(signal.SIGINT)
 
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
-        """Give Ctrl-C back."""
-        self._restore()
+        def first(number: int, frame: FrameType | None) -> None:
+            # The first Ctrl-C waits for the step to end, so that the checkpoint is whole; the second does not.
+            self.interrupted = True
+            signal.signal(signal.SIGINT, previous)
+
+        signal.signal(signal.SIGINT, first)
+        try:
+            yield
+        except SystemExit as error:
+            # Lightning ends the process where the second Ctrl-C finds it; whether to end is for our caller to say.
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
+        finally:
+            signal.signal(signal.SIGINT, previous)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -151,16 +163,6 @@ class Keeper(Checkpoint):
     def _save(self, trainer: pl.Trainer) -> None:
         if self.checkpoint is not None:
             trainer.save_checkpoint(self.checkpoint)
-
-    def _on_sigint(self, number: int, frame: FrameType | None) -> None:
-        # The first Ctrl-C waits for the step to end, so that the checkpoint is whole; the second does not.
-        self.interrupted = True
-        self._restore()
-
-    def _restore(self) -> None:
-        if self._previous is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
 
 
 def _check_weights(trainer: pl.Trainer) -> None:

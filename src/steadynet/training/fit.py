@@ -139,7 +139,7 @@ def fit(
         # Last of all checks, since it may empty the folder; one process does it for all.
         if folder is not None and resumed is None and trainer.is_global_zero:
             prepare_folder(folder, overwrite=overwrite)
-        interrupted = _run(trainer, module, resumed)
+        interrupted = _run(trainer, module, keeper, resumed)
         if keeper.best_state:
             model.load_state_dict(keeper.best_state)
     finally:
@@ -155,10 +155,10 @@ def fit(
     )
 
 
-def _run(trainer: pl.Trainer, module: TrainingModule, resumed: Path | None) -> bool:
+def _run(trainer: pl.Trainer, module: TrainingModule, keeper: Keeper, resumed: Path | None) -> bool:
     """Train; return whether it was interrupted. The global generator is left as it was found."""
     cuda = list(range(torch.cuda.device_count()))
-    with torch.random.fork_rng(devices=cuda), warnings.catch_warnings():
+    with torch.random.fork_rng(devices=cuda), keeper.watching(), warnings.catch_warnings():
         # Batches come from memory, in an order of our own: what Lightning says of workers and samplers is not so.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")

@@ -30,7 +30,7 @@ class Setting:
         deployed: The device of deployment.
         trained: The device that training sees; None for clean weights.
         layout: What of the backbone lies on devices.
-        parts_layout: What of the parts does; None where they have no weights.
+        parts_layout: What of the parts does; it may be empty.
         loss: The task's loss of (output, targets).
         seed: Of all draws.
     """
@@ -40,7 +40,7 @@ class Setting:
     deployed: Device
     trained: Device | None
     layout: Layout
-    parts_layout: Layout | None
+    parts_layout: Layout
     loss: Loss
     seed: int
 
@@ -88,7 +88,7 @@ class StepForwards:
         """Run the child `name` of `parts`, its weights as noisy as the backbone's unless `noisy` is False."""
         setting = self._setting
         child = setting.parts.get_submodule(name)
-        if not noisy or setting.trained is None or setting.parts_layout is None:
+        if not noisy or setting.trained is None:
             return child(*inputs)
         chip = self._program(
             setting.parts, setting.trained, setting.parts_layout, pass_, "parts.", f"{name}."

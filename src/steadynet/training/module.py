@@ -82,14 +82,13 @@ class TrainingModule(pl.LightningModule):
         trained = recipe.variation.device(device)
         recipe.objective.check(trained.sigma_d if trained else 0.0)
         mapped = layout(backbone, device)
-        has_weights = any(True for _ in self.parts.parameters())
         self.setting = Setting(
             backbone=backbone,
             parts=self.parts,
             deployed=device,
             trained=trained,
             layout=mapped,
-            parts_layout=layout(self.parts, device) if has_weights else None,
+            parts_layout=layout(self.parts, device, allow_none=True),
             loss=loss,
             seed=settings.seed,
         )
@@ -281,5 +280,6 @@ class TrainingModule(pl.LightningModule):
 
     def _inputs(self, inputs: Any) -> Any:
         if self.settings.channels_last and isinstance(inputs, Tensor) and inputs.dim() == 4:
-            return inputs.contiguous(memory_format=torch.channels_last)
+            # Not contiguous(): images of one channel are in both formats at once, and would go on in the other.
+            return torch.empty_like(inputs, memory_format=torch.channels_last).copy_(inputs)
         return inputs

@@ -28,7 +28,8 @@ class Settings:
         seed: Decides the order of images, augmentation, dropout, the heads' initial weights and every
             draw of variation. (The model's own initial weights are the model's.)
         precision: "32", "bf16" (autocast), or "16" (autocast, on GPUs only).
-        channels_last: Whether activations lie channels-last in memory, which is faster on most hardware.
+        channels_last: Whether activations lie channels-last in memory, which is faster on most hardware. The same to
+            rounding, but for dropout: it draws in the order of memory, and so drops others.
         gradient_clip: Bound on the gradient's norm; 0 for none.
         accumulate: Batches whose gradients are added before a step.
         val_draws: Chips over which noisy validation accuracy is averaged.

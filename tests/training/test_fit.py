@@ -1,0 +1,274 @@
+"""A training improves the net, ends with its best epoch, and leaves everything else as it was."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from recipes.reference import ON_DEVICES, chip, forward, leaves, make_batch, make_net, mean_cross_entropy
+from steadynet.chip import program, run
+from steadynet.errors import SteadyNetError
+from steadynet.loader import Loader
+from steadynet.nvm.device import Device
+from steadynet.nvm.variation import Gaussian
+from steadynet.recipes import RECIPES, Recipe, recipe
+from steadynet.training import Hardware, Settings, fit
+from training.small import CPU, DEVICE, SmallNet, differences, images, kept, small_net
+
+
+def accuracy(net: nn.Module, count: int = 60, seed: int = 9) -> float:
+    inputs, labels = images(count, seed=seed).batch(torch.arange(count), augment_key=None)
+    with torch.no_grad():
+        return float((net.eval()(inputs).argmax(1) == labels).double().mean())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_named_recipe_learns(name: str) -> None:
+    net = small_net()
+    # By chance a third is right; 60 test images put 5 std at 0.64, so 0.8 is no luck.
+    result = fit(
+        net,
+        recipe(name),
+        DEVICE,
+        images(96),
+        images(30, seed=1),
+        hardware=CPU,
+        epochs=8,
+        batch_size=12,
+        lr=1e-2,
+        val_draws=2,
+    )
+    assert result.model is net
+    assert accuracy(net) > 0.8
+    assert result.best_accuracy > 0.6
+    losses = [row["loss"] for row in result.history]
+    assert losses[-1] < losses[0]
+    assert not result.interrupted
+    assert result.seconds > 0
+    rates = [row["lr"] for row in result.history]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(0, abs=1e-9), "the cosine ends at 0"
+
+
+def noisy_accuracy(net: nn.Module, draws: int, seed: int) -> float:
+    """Mean accuracy over the validation chips, programmed one by one."""
+    inputs, labels = images(30, seed=1).batch(torch.arange(30), augment_key=None)
+    shares: list[float] = []
+    for draw in range(draws):
+        made = program(net, DEVICE.at(0.3), seed=seed, draw=draw, stream="validation")
+        with torch.no_grad():
+            shares.append(float((run(net.eval(), made, inputs).argmax(1) == labels).double().mean()))
+    return sum(shares) / draws
+
+
+def test_the_model_ends_with_the_epoch_that_is_best_on_noisy_chips(tmp_path: Path) -> None:
+    # Without noise in training the noisy accuracy rises and falls again, while the clean one stays at its best.
+    net = small_net()
+    result = fit(
+        net,
+        recipe("vanilla"),
+        DEVICE.at(0.3),
+        images(48),
+        images(30, seed=1),
+        hardware=CPU,
+        out=tmp_path / "run",
+        epochs=8,
+        batch_size=12,
+        lr=5e-3,
+        val_draws=3,
+        seed=6,
+    )
+    noisy = [row["val_accuracy_noisy"] for row in result.history]
+    clean = [row["val_accuracy"] for row in result.history]
+    assert result.best_epoch == noisy.index(max(noisy)), "the first of equals"
+    assert result.best_accuracy == max(noisy)
+    assert result.best_epoch != len(noisy) - 1, "or the test would say nothing: choose another seed"
+    assert result.best_epoch != clean.index(max(clean)), "or the test would say nothing: choose another seed"
+    assert noisy_accuracy(net, draws=3, seed=6) == pytest.approx(max(noisy))
+    inputs, labels = images(30, seed=1).batch(torch.arange(30), augment_key=None)
+    with torch.no_grad():
+        share = float((net.eval()(inputs).argmax(1) == labels).double().mean())
+    assert share == pytest.approx(clean[result.best_epoch])
+
+
+def test_a_training_repeats_and_depends_on_its_seed() -> None:
+    def train(seed: int) -> Any:
+        return fit(
+            small_net(),
+            recipe("ovf"),
+            DEVICE,
+            images(24, augmented=True),
+            images(12),
+            hardware=CPU,
+            epochs=2,
+            batch_size=8,
+            seed=seed,
+        )
+
+    first = train(0)
+    torch.manual_seed(123)
+    again, other = train(0), train(1)
+    assert kept(first) == kept(again)
+    assert differences(dict(first.model.state_dict()), dict(again.model.state_dict())) == []
+    assert differences(dict(first.model.state_dict()), dict(other.model.state_dict())) != []
+
+
+@pytest.mark.parametrize("name", ["noise", "irs"])
+def test_the_global_generators_are_left_alone(name: str) -> None:
+    def states() -> list[Any]:
+        numpy = np.random.get_state(legacy=False)  # noqa: NPY002 (the global one is meant)
+        return [torch.random.get_rng_state().tolist(), random.getstate(), str(numpy)]
+
+    before = states()
+    fit(small_net(), recipe(name), DEVICE, images(16), images(8), hardware=CPU, epochs=1, batch_size=8)
+    assert states() == before
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_model_keeps_class_hooks_names_and_mode(name: str) -> None:
+    net = small_net().eval()
+    calls: list[bool] = []
+    handle = net.conv2.register_forward_hook(lambda *_: calls.append(net.conv2.training))
+    names, parameters = list(net.state_dict()), list(net.parameters())
+    fit(net, recipe(name), DEVICE, images(16), images(8), hardware=CPU, epochs=1, batch_size=8)
+    assert type(net) is SmallNet
+    assert list(net.state_dict()) == names
+    assert all(one is other for one, other in zip(parameters, net.parameters(), strict=True))
+    assert True in calls, "the user's hook ran in training"
+    assert False in calls, "and in validation"
+    assert handle.id in net.conv2._forward_hooks
+    assert len(net.conv2._forward_hooks) == 1
+    assert not net.training
+    assert not any(type(m).__name__ == "SyncBatchNorm" for m in net.modules())
+
+
+class Recorder:
+    """A constraint that changes nothing and keeps each step's gradients."""
+
+    def __init__(self) -> None:
+        self.gradients: list[dict[str, Tensor]] = []
+
+    def penalty(self, weights: Any) -> None: ...
+
+    def project(self, weights: dict[str, Tensor]) -> None:
+        self.gradients.append({n: w.grad.clone() for n, w in weights.items() if w.grad is not None})
+
+
+def test_steps_of_a_training_are_those_of_a_loop_by_hand() -> None:
+    # Three epochs of momentum SGD in float64 from the reference's gradients: draw k is batch k since the start.
+    count, batch_size, sigma = 20, 8, 0.1
+    data = make_batch(count)
+    device = Device(weight_bits=6, device_bits=3, variation=Gaussian(sigma))
+    settings = Settings(epochs=3, batch_size=batch_size, lr=0.05, optimizer="sgd", seed=2)
+    recorder = Recorder()
+    fit(
+        make_net(),
+        Recipe(constraint=recorder),
+        device,
+        data,
+        data,
+        settings=settings,
+        hardware=CPU,
+    )
+    clean = {name: weight.detach() for name, weight in leaves(make_net()).items()}
+    velocity = {name: torch.zeros_like(weight) for name, weight in clean.items()}
+    loader = Loader(data, batch_size=batch_size, seed=2)
+    batches = [batch for _ in range(3) for batch in loader]
+    assert len(recorder.gradients) == len(batches) == 9
+    for number, (inputs, labels) in enumerate(batches):
+        weights = {name: weight.clone().requires_grad_() for name, weight in clean.items()}
+        noisy = chip(weights, sigma, seed=2, draw=number, pass_=0)
+        mean_cross_entropy(forward(noisy)(inputs)[1], labels).backward()
+        rate = 0.05 * 0.5 * (1 + np.cos(np.pi * number / 9))
+        for name, weight in weights.items():
+            assert weight.grad is not None
+            if name in ON_DEVICES:
+                torch.testing.assert_close(
+                    recorder.gradients[number][name], weight.grad, rtol=1e-6, atol=1e-10
+                )
+            velocity[name] = 0.9 * velocity[name] + weight.grad
+            clean[name] = clean[name] - rate * velocity[name]
+
+
+def test_the_constraint_acts_after_each_step() -> None:
+    net = small_net()
+    made = recipe("noise", clip=1.2)
+    fit(net, made, DEVICE, images(24), images(8), hardware=CPU, epochs=2, batch_size=8, lr=3e-2)
+    for weight in (net.conv1.weight, net.conv2.weight, net.fc.weight):
+        # Clipping lowers the std a little itself, so the ratio lies between 1.2 and, unclipped, about 2 and more.
+        ratio = float(weight.detach().abs().max() / weight.detach().std(correction=0))
+        assert ratio < 1.45
+    before = [
+        float(w.abs().max() / w.std()) for w in (p.detach() for p in small_net().parameters()) if w.dim() > 1
+    ]
+    assert max(before) > 1.45
+
+
+def test_initial_weights_come_from_a_state_or_a_file(tmp_path: Path) -> None:
+    start = small_net(seed=4)
+    path = tmp_path / "start.pt"
+    torch.save(start.state_dict(), path)
+    results = [
+        fit(
+            net,
+            recipe("noise"),
+            DEVICE,
+            images(16),
+            images(8),
+            hardware=CPU,
+            epochs=1,
+            batch_size=8,
+            init=init,
+        ).model.state_dict()
+        for net, init in (
+            (small_net(seed=4), None),
+            (small_net(), dict(start.state_dict())),
+            (small_net(), path),
+            (small_net(), str(path)),
+        )
+    ]
+    for result in results[1:]:
+        assert differences(dict(results[0]), dict(result)) == []
+    with pytest.raises(SteadyNetError, match=r"missing .*conv1.weight.*unexpected x"):
+        fit(
+            small_net(),
+            recipe("noise"),
+            DEVICE,
+            images(16),
+            images(8),
+            hardware=CPU,
+            init={"x": torch.ones(1)},
+        )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Settings(epochs=0), "epochs must be an integer ≥ 1, got 0"),
+        (lambda: Settings(lr=0), "lr must be a finite number > 0, got 0"),
+        (lambda: Settings(optimizer="adm"), "unknown optimizer 'adm': did you mean 'adam'"),  # type: ignore[arg-type]
+        (lambda: Settings(val_draws=0), "val_draws must be an integer ≥ 1"),
+        (lambda: Settings(seed=-1), "seed must be an integer ≥ 0"),
+        (lambda: Settings(gradient_clip=-1), "gradient_clip must be a finite number ≥ 0"),
+        (lambda: Hardware(strategy="fsdp"), "strategy 'fsdp' is refused: a sharded parameter"),
+        (lambda: Hardware(accelerator="gpuu"), "unknown accelerator 'gpuu': did you mean 'gpu'"),
+        (lambda: Hardware(devices=0), "devices must be an integer ≥ 1, got 0"),
+        (lambda: Hardware(devices="many"), "devices must be 'auto' or a number, got 'many'"),
+    ],
+)
+def test_settings_out_of_range_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(SteadyNetError, match=message):
+        make()
+
+
+def test_an_unknown_setting_names_those_there_are() -> None:
+    with pytest.raises(
+        SteadyNetError, match=r"unexpected keyword argument 'epoch'.*its settings are epochs, batch_size"
+    ):
+        fit(small_net(), recipe("noise"), DEVICE, images(16), images(8), hardware=CPU, epoch=3)
