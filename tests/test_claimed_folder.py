@@ -10,7 +10,7 @@ from steadynet.errors import SteadyNetError
 from steadynet.files import claimed_folder
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The job's own refusal."""
 
 
@@ -21,7 +21,7 @@ def tree(folder: Path) -> dict[str, str | None]:
     }
 
 
-@pytest.mark.parametrize("error", [Refused, KeyboardInterrupt, None])
+@pytest.mark.parametrize("error", [RefusedError, KeyboardInterrupt, None])
 @pytest.mark.parametrize("before", [None, {}, {"old": "old", "sub/old": "deep"}])
 @pytest.mark.parametrize("starts", [False, True])
 def test_the_folder_is_as_before_unless_the_job_has_started(

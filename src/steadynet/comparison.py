@@ -7,22 +7,25 @@ an interrupted one goes on where it was.
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
 
 from steadynet.data import DataSplits
+from steadynet.deploy import save_backbone
 from steadynet.errors import SteadyNetError, check_integer, check_number
 from steadynet.files import prepare_folder, write_json_atomically
 from steadynet.montecarlo import MonteCarloResult, monte_carlo
 from steadynet.montecarlo.curve import check_sigmas
 from steadynet.nvm.device import Device
+from steadynet.parallel import run_in_processes
 from steadynet.recipes.recipe import Recipe
 from steadynet.training import FitResult, Hardware, Settings, fit
 
@@ -30,6 +33,7 @@ TrainSigma = float | Literal["matched"]
 RESULT = "result.json"
 IDENTITY = "comparison.json"
 BACKBONE = "backbone.safetensors"
+_FOLDER = re.compile(r"[^\s./\\][^/\\\x00-\x1f]*")
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,9 @@ class Cell:
     @property
     def folder(self) -> str:
         """The name of its folder."""
-        return f"{self.recipe.name}-sigma{self.train_sigma_d:g}-seed{self.seed}"
+        # All digits: two σ_d that differ must not share a folder.
+        sigma_d = repr(float(self.train_sigma_d)).removesuffix(".0")
+        return f"{self.recipe.name}-sigma{sigma_d}-seed{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,15 @@ class Plan:
                 raise SteadyNetError(
                     f"{what} {', '.join(twice)} stands twice in the comparison: name it once"
                 )
+        for recipe in self.recipes:
+            if not _FOLDER.fullmatch(recipe.name):
+                raise SteadyNetError(
+                    f"recipe name {recipe.name!r} cannot name a folder: take one without slashes or a dot at its start"
+                )
+        for seed in self.seeds:
+            check_integer("seed", seed, at_least=0)
+        check_integer("evaluation_seed", self.evaluation_seed, at_least=0)
+        check_integer("batch_size", self.batch_size, at_least=1)
         for cell in self.cells():
             trained = cell.recipe.variation.device(Device().at(cell.train_sigma_d))
             cell.recipe.objective.check(trained.sigma_d if trained else 0.0)
@@ -159,38 +174,24 @@ def compare(
             if on_cell:
                 on_cell(len(found), len(cells), cells[index], found[index])
     else:
-        # Processes are spawned: a forked one would inherit torch's thread pools in an unknown state.
-        with ProcessPoolExecutor(processes, get_context("spawn"), _one_share, (processes,)) as pool:
-            futures = {pool.submit(_run_cell, *job): index for index, job in enumerate(jobs)}
-            try:
-                for future in as_completed(futures):
-                    index = futures[future]
-                    found[index] = future.result()
-                    if on_cell:
-                        on_cell(len(found), len(cells), cells[index], found[index])
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        with closing(run_in_processes(_run_cell, jobs, processes)) as finished:
+            for index, rows in finished:
+                found[index] = rows
+                if on_cell:
+                    on_cell(len(found), len(cells), cells[index], rows)
     return [row for index in range(len(cells)) for row in found[index]]
 
 
-_data: dict[str, DataSplits] = {}
+# What was loaded last in this process. The function is kept too: the default repr of one that is gone could come again.
+_data: dict[str, tuple[Callable[[], DataSplits], DataSplits]] = {}
 
 
 def _load(problem: Problem) -> DataSplits:
     key = repr(problem.load_data)
     if key not in _data:
         _data.clear()
-        _data[key] = problem.load_data()
-    return _data[key]
-
-
-def _one_share(processes: int) -> None:
-    import os
-
-    import torch
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+        _data[key] = (problem.load_data, problem.load_data())
+    return _data[key][1]
 
 
 def _run_cell(
@@ -204,9 +205,7 @@ def _run_cell(
 ) -> list[dict[str, Any]]:
     folder = out / "cells" / cell.folder
     if (folder / RESULT).exists():
-        return list(json.loads((folder / RESULT).read_text())["rows"])
-    import dataclasses
-
+        return _finished(folder / RESULT)
     data = _load(problem)
     model = problem.make_model(cell.seed)
     device = problem.device.at(cell.train_sigma_d)
@@ -226,8 +225,6 @@ def _run_cell(
     )
     if trained.interrupted:
         raise KeyboardInterrupt
-    from steadynet.deploy import save_backbone
-
     save_backbone(model, folder / BACKBONE)
     rows: list[dict[str, Any]] = []
     for sigma_d in cell.sigma_d:
@@ -243,6 +240,15 @@ def _run_cell(
         rows.append(row(cell, sigma_d, result, trained))
     write_json_atomically(folder / RESULT, {"rows": rows})
     return rows
+
+
+def _finished(path: Path) -> list[dict[str, Any]]:
+    try:
+        return list(json.loads(path.read_text(encoding="utf-8"))["rows"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SteadyNetError(
+            f"{path} cannot be read ({type(error).__name__}): delete it and resume"
+        ) from error
 
 
 def row(cell: Cell, sigma_d: float, result: MonteCarloResult, trained: FitResult) -> dict[str, Any]:
@@ -286,10 +292,10 @@ def _claim(out: Path, identity: dict[str, Any], *, resume: bool, overwrite: bool
         if not path.exists():
             raise SteadyNetError(f"{out} holds no comparison to resume: start it without --resume")
         try:
-            theirs = json.loads(path.read_text())
-        except ValueError as error:
+            theirs: Any = json.loads(path.read_text(encoding="utf-8"))
+            changed = sorted(key for key in {*theirs, *identity} if theirs.get(key) != identity.get(key))
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise SteadyNetError(f"{path} is no readable JSON: start anew in another folder") from error
-        changed = sorted(key for key in {*theirs, *identity} if theirs.get(key) != identity.get(key))
         if changed:
             raise SteadyNetError(
                 f"{out} holds another comparison (other {', '.join(changed)}): resume it with its own options"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steadynet.cli.options import DataOptions, ModelOptions, TrainingOptions
-from steadynet.cli.parser import CONFIG_NAME
+from steadynet.cli.parser import CONFIG_NAME, Options, saved_options
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.device import Device
 from steadynet.recipes import Recipe
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from steadynet.training import Hardware, Settings
 
 BACKBONE = "backbone.safetensors"
+# Options that a run may be carried on with, whatever it was started with: where and how, not what, it computes.
+FREE = (
+    "out", "data_root", "progress", "threads", "workers", "processes", "checkpoint_every", "loggers", "accelerator",
+    "devices", "nodes", "init",
+)  # fmt: skip
 
 
 def make_cwd_importable() -> None:
@@ -193,6 +198,20 @@ def images(data: ImageSet, count: int = 2) -> Tensor:
     import torch
 
     return torch.stack([data[index][0] for index in range(min(count, len(data)))])
+
+
+def check_resumed(options: Options, folder: Path) -> None:
+    """Raise `SteadyNetError` if a run is to be carried on with options that change its numbers."""
+    saved, now = saved_options(folder), options.config()
+    changed = [
+        f"--{name.replace('_', '-')} {saved[name]} there, {value} here"
+        for name, value in now.items()
+        if name in saved and name not in FREE and saved[name] != value
+    ]
+    if changed:
+        raise SteadyNetError(
+            f"{folder} was started with other options ({'; '.join(changed)}): leave them out"
+        )
 
 
 @contextmanager

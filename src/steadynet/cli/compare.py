@@ -14,6 +14,7 @@ from steadynet.cli.build import (
     build_model,
     check_model,
     check_recipe,
+    check_resumed,
     check_setup,
     load_data,
     resumable,
@@ -74,6 +75,8 @@ def checked(command: Command, argv: Sequence[str]) -> Options | None:
         check_folder(out, overwrite=asked.overwrite)
     elif not (out / CONFIG_NAME).exists():
         raise SteadyNetError(f"{out} holds no comparison to resume: start it without --resume")
+    else:
+        check_resumed(options, out)
     return options
 
 

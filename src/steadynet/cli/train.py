@@ -12,6 +12,7 @@ from steadynet.cli.build import (
     build_model,
     check_model,
     check_recipe,
+    check_resumed,
     is_main_process,
     load_data,
     resumable,
@@ -53,9 +54,10 @@ def main(argv: Sequence[str]) -> int:
     check_recipe(options[RecipeOptions].build(), options[DeviceOptions].build(run.sigma_d))
     if run.resume:
         _check_resumable(out)
+        check_resumed(options, out)
     elif is_main_process():
         check_folder(out, overwrite=run.overwrite)
-    if run.init is not None:
+    if run.init is not None and not run.resume:
         trained_weights(Path(run.init))
     return train(options)
 
@@ -92,7 +94,7 @@ def train(options: Options) -> int:
             out=folder,
             resume=started,
             overwrite=run.resume and not started,
-            init=None if run.init is None else trained_weights(Path(run.init)),
+            init=None if started or run.init is None else trained_weights(Path(run.init)),
             loggers=tuple(setup.loggers),
             progress=setup.progress,
         )
