@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context
@@ -38,19 +39,29 @@ def run_in_processes(
     """
     threads = max(1, torch.get_num_threads() // processes)
     others = set(active_children())
+    waiting = iter(enumerate(jobs))
+    running: dict[Future[T], int] = {}
     with ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
-        with _deaf_children():
-            futures = {pool.submit(function, *job): index for index, job in enumerate(jobs)}
+
+        def start() -> None:
+            # No more than can run: what the pool has queued cannot be taken back.
+            with _deaf_children():
+                for index, job in itertools.islice(waiting, processes - len(running)):
+                    running[pool.submit(function, *job)] = index
+
         try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
+            start()
+            while running:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    index, result = running.pop(future), future.result()
+                    start()
+                    yield index, result
         except BrokenProcessPool as error:
             raise SteadyNetError(
                 "a process was killed, perhaps for want of memory: take fewer processes; what is finished is kept"
             ) from error
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            if not all(future.done() for future in futures):
+            if running:
                 for child in set(active_children()) - others:
                     if child.pid is not None:
                         os.kill(child.pid, signal.SIGINT)
