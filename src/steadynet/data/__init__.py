@@ -8,8 +8,9 @@ from pathlib import Path
 
 from steadynet.data.augment import Augment
 from steadynet.data.imageset import ImageSet
-from steadynet.data.sources import SOURCES, Source, converted, folder_source, split
-from steadynet.errors import check_number, unknown
+from steadynet.data.shaping import converted, split
+from steadynet.data.sources import SOURCES, Source, folder_source
+from steadynet.errors import SteadyNetError, check_integer, check_number, unknown
 
 __all__ = ["SOURCES", "Augment", "DataSplits", "ImageSet", "Source", "load", "split"]
 
@@ -80,10 +81,17 @@ def load(
         source = SOURCES[name]
     else:
         raise unknown("data set", name, [*SOURCES, "folder:PATH"])
+    for what, value in (("train_images", train_images), ("test_images", test_images)):
+        if value is not None:
+            check_integer(what, value, at_least=1)
+    if size is not None:
+        check_integer("size", size, at_least=1)
     check_number("validation", validation, above=0, at_most=0.5)
     train, test = source.read(Path(root).expanduser(), download, size or source.size)
-    train = _some(train, train_images, seed, f"{name} training images")
-    test = _some(test, test_images, seed, f"{name} test images")
+    # A folder's path must not decide which of its images are chosen.
+    known = name if name in SOURCES else "folder"
+    train = _some(train, train_images, seed, f"{known} training images")
+    test = _some(test, test_images, seed, f"{known} test images")
     train, test = (converted(images, size or source.size, channels) for images in (train, test))
     chosen, rest = split(
         train.labels, max(1, round(validation * len(train))), seed=seed, what="validation split"
@@ -95,4 +103,6 @@ def load(
 def _some(images: ImageSet, count: int | None, seed: int, what: str) -> ImageSet:
     if count is None or count == len(images):
         return images
+    if count > len(images):
+        raise SteadyNetError(f"{what}: cannot take {count}, there are {len(images)}")
     return images.subset(split(images.labels, count, seed=seed, what=what)[0])

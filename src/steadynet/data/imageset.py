@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from steadynet.data.augment import Augment
-from steadynet.errors import SteadyNetError
+from steadynet.errors import SteadyNetError, check_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +29,8 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
         name: What to call it.
 
     Raises:
-        SteadyNetError: If there are no images, shapes or counts do not match, a label is outside the classes, or a pixel
-            is not finite.
+        SteadyNetError: If there are no images, shapes or counts do not match, a label is outside the classes, a pixel
+            is not finite, or a std is not above 0.
     """
 
     images: Tensor
@@ -62,6 +62,10 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
             raise SteadyNetError(
                 f"{self.name}: {images.shape[1]} channels need as many means and stds, got {self.mean} and {self.std}"
             )
+        for value in (*self.mean, *self.std):
+            check_number(f"{self.name}: mean and std", value)
+        if min(self.std) <= 0:
+            raise SteadyNetError(f"{self.name}: std must be above 0, got {self.std}")
         if images.is_floating_point() and not bool(torch.isfinite(images).all()):
             raise SteadyNetError(f"{self.name} holds NaN or infinite pixels")
         if not images.is_floating_point() and images.dtype != torch.uint8:
