@@ -2,7 +2,8 @@
 
 from steadynet.montecarlo.curve import Curve, curve, paired_difference
 from steadynet.montecarlo.engine import monte_carlo
-from steadynet.montecarlo.result import Estimate, MonteCarloResult, Percentile, Yield
+from steadynet.montecarlo.estimates import Estimate, Percentile, Yield
+from steadynet.montecarlo.result import MonteCarloResult
 
 __all__ = [
     "Curve",

@@ -12,8 +12,9 @@ from torch import nn
 
 from steadynet.errors import SteadyNetError, check_number
 from steadynet.montecarlo.engine import monte_carlo
+from steadynet.montecarlo.estimates import Estimate
 from steadynet.montecarlo.intervals import mean_interval
-from steadynet.montecarlo.result import LEVEL, Estimate, MonteCarloResult
+from steadynet.montecarlo.result import LEVEL, ROUNDING, MonteCarloResult
 from steadynet.nvm.device import Device
 
 
@@ -39,11 +40,12 @@ class Curve:
         """
         check_number("accuracy", accuracy, at_least=0, at_most=1)
         points = [(result.sigma_d, result.accuracy.mean) for result in self.results]
-        if points[0][1] < accuracy:
+        # A mean of draws that all keep exactly `accuracy` may lie a rounding below it.
+        if points[0][1] < accuracy - ROUNDING:
             return None
         for (left, high), (right, low) in itertools.pairwise(points):
-            if low < accuracy:
-                return left + (right - left) * (high - accuracy) / (high - low)
+            if low < accuracy - ROUNDING:
+                return left + (right - left) * max(0.0, high - accuracy) / (high - low)
         return math.inf
 
 

@@ -74,8 +74,8 @@ def monte_carlo(
     deterministic = device.sigma_d == 0
     numbers = range(first_draw, first_draw + (1 if deterministic else draws))
     modes = [module.training for module in model.modules()]
-    model.eval().to(target)
     try:
+        model.eval().to(target)
         with torch.no_grad(), _progress(progress, len(numbers), device.sigma_d) as advance:
             clean = _pass(model, None, batches)[0]
             quantised = _pass(model, program(model, device.at(0.0), layout=where), batches)[0]

@@ -83,6 +83,8 @@ def percentile_ranks(draws: int, k: float, level: float = 0.95) -> tuple[int, in
     p, tail = k / 100, (1 - level) / 2
     # The largest l with P(B < l) ≤ tail, and the smallest u with P(B ≥ u) ≤ tail.
     low = int(stats.binom.ppf(tail, draws, p))
+    while stats.binom.cdf(low, draws, p) <= tail:
+        low += 1
     while low >= 1 and stats.binom.cdf(low - 1, draws, p) > tail:
         low -= 1
     high = int(stats.binom.ppf(1 - tail, draws, p)) + 1
@@ -97,8 +99,9 @@ def draws_needed(k: float, level: float = 0.95) -> int:
     Both (1 − p)^n and p^n must not exceed (1 − level)/2.
     """
     p, tail = k / 100, (1 - level) / 2
-    rarest = max(p, 1 - p)
-    count = max(2, math.ceil(math.log(tail) / math.log(rarest)))
-    while percentile_ranks(count, k, level) is None:
+    # log(1 − p) by log1p: of a tiny p, 1 − p is 1.
+    rarest = max(math.log(p), math.log1p(-p))
+    count = max(1, math.floor(math.log(tail) / rarest))
+    while count * rarest > math.log(tail):
         count += 1
     return count

@@ -58,16 +58,20 @@ def measure(logits: Tensor, labels: Tensor) -> tuple[DrawSums, Tensor, Tensor]:
 
     Args:
         logits: [B, C].
-        labels: int64 [B].
+        labels: [B], class numbers of any integer type.
 
     Raises:
-        SteadyNetError: If the logits are not finite or a label is outside the classes.
+        SteadyNetError: If the logits are not finite, or the labels are no class numbers or outside the classes.
     """
     if logits.dim() != 2 or len(logits) != len(labels):
         raise SteadyNetError(f"logits must be [{len(labels)}, classes], got {tuple(logits.shape)}")
     if not bool(torch.isfinite(logits).all()):
         raise SteadyNetError(
             "the network's output is NaN or infinite: its weights are broken, or sigma_d is too large"
+        )
+    if labels.dim() != 1 or labels.is_floating_point():
+        raise SteadyNetError(
+            f"labels must be one class number each, got {labels.dtype} of shape {tuple(labels.shape)}"
         )
     low, high = torch.aminmax(labels)
     if int(low) < 0 or int(high) >= logits.shape[1]:
@@ -76,7 +80,7 @@ def measure(logits: Tensor, labels: Tensor) -> tuple[DrawSums, Tensor, Tensor]:
         )
     # MPS has no float64, and the rest is small: leave the device here.
     log_p = torch.log_softmax(logits.detach().cpu().double(), dim=1)
-    labels = labels.cpu()
+    labels = labels.cpu().long()
     p = log_p.exp()
     confidence, prediction = p.max(dim=1)
     correct = prediction == labels

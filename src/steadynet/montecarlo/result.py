@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from steadynet.errors import SteadyNetError, check_number
+from steadynet.montecarlo.estimates import Estimate, Percentile, Yield
 from steadynet.montecarlo.intervals import (
     Interval,
     Values,
@@ -24,60 +26,10 @@ from steadynet.nvm.device import Device
 from steadynet.randomness import Stream
 
 LEVEL = 0.95
+# Far below one image's share, far above a float's error: a computed 1.1 − 0.2 asks no more than 900 of 1000.
+ROUNDING = 1e-9
+VALUES = ("accuracy", "nll", "brier", "calibration_error", "ekl_sum", "ekl_count")
 FIGURES = ("accuracy", "nll", "brier", "calibration_error", "ekl")
-
-
-@dataclass(frozen=True, eq=False)
-class Estimate:
-    """A figure over draws.
-
-    Attributes:
-        mean: Its estimate.
-        std: Standard deviation over draws (R − 1); NaN for a single draw.
-        interval: 95 % interval of the mean over draws; None where draws give none. Where all draws give the same value,
-            it is that value alone: nothing in them speaks of a spread.
-        values: One value per draw.
-    """
-
-    mean: float
-    std: float
-    interval: Interval | None
-    values: Values
-
-    def __str__(self) -> str:
-        half = "" if self.interval is None else f" ± {self.interval.half_width:.4g}"
-        return f"{self.mean:.4g}{half}"
-
-
-@dataclass(frozen=True)
-class Percentile:
-    """A percentile over draws (KPP for accuracy).
-
-    Attributes:
-        k: Which one, in percent.
-        value: The smallest value that at least k % of the draws do not exceed.
-        interval: Distribution-free 95 % interval from order statistics; None if there are too few draws.
-        needs_draws: Draws that such an interval needs.
-    """
-
-    k: float
-    value: float
-    interval: Interval | None
-    needs_draws: int
-
-    def __str__(self) -> str:
-        if self.interval is None:
-            return f"{self.value:.4g} (an interval needs at least {self.needs_draws} draws)"
-        return f"{self.value:.4g} ({self.interval.low:.4g} … {self.interval.high:.4g})"
-
-
-@dataclass(frozen=True)
-class Yield:
-    """The probability that a chip keeps an accuracy, with its Clopper-Pearson interval."""
-
-    accuracy: float
-    value: float
-    interval: Interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +127,7 @@ class MonteCarloResult:
         ranks = percentile_ranks(self.draws, k, LEVEL)
         return Percentile(
             k,
-            float(np.percentile(ordered, k, method="inverted_cdf")),
+            float(ordered[_rank(self.draws, k) - 1]),
             None if ranks is None else Interval(float(ordered[ranks[0] - 1]), float(ordered[ranks[1] - 1])),
             draws_needed(k, LEVEL),
         )
@@ -189,8 +141,7 @@ class MonteCarloResult:
             SteadyNetError: If `accuracy` is not within 0 … 1.
         """
         check_number("accuracy", accuracy, at_least=0, at_most=1)
-        # Accuracies are ratios of counts: half an image of slack keeps 0.9 = 900/1000 a success.
-        kept = int((self.values["accuracy"] >= accuracy - 0.5 / self.images).sum())
+        kept = int((self.values["accuracy"] >= accuracy - ROUNDING).sum())
         if self.deterministic:
             return Yield(accuracy, float(kept), Interval(float(kept), float(kept)))
         return Yield(accuracy, kept / self.draws, proportion_interval(kept, self.draws, LEVEL))
@@ -207,7 +158,7 @@ class MonteCarloResult:
         """Return the result that `to_dict` wrote.
 
         Raises:
-            SteadyNetError: If a field is missing or foreign.
+            SteadyNetError: If a field is missing or foreign, or the draws' figures are not of equal number.
         """
         names = {f.name for f in dataclasses.fields(cls)}
         if set(plain) != names:
@@ -215,6 +166,9 @@ class MonteCarloResult:
                 f"no Monte Carlo result: missing {sorted(names - set(plain))}, foreign {sorted(set(plain) - names)}"
             )
         values = {name: np.asarray(items, dtype=np.float64) for name, items in plain["values"].items()}
+        counts = {name: len(items) for name, items in values.items()}
+        if set(values) != set(VALUES) or len(set(counts.values())) != 1:
+            raise SteadyNetError(f"no Monte Carlo result: draws of each of {', '.join(VALUES)}, got {counts}")
         fields: dict[str, Any] = {**plain, "values": values}
         return cls(**fields)
 
@@ -240,7 +194,7 @@ class MonteCarloResult:
             f"accuracy            {_percent(self.accuracy)}   clean {self.clean['accuracy']:.2%}, "
             f"quantised {self.quantised['accuracy']:.2%}",
         ]
-        for k in (1, 5, 10):
+        for k in () if self.deterministic else (1, 5, 10):
             p = self.percentile(k)
             interval = (
                 f"{p.interval.low:.2%} … {p.interval.high:.2%}"
@@ -248,7 +202,8 @@ class MonteCarloResult:
                 else f"an interval needs at least {p.needs_draws} draws"
             )
             lines.append(f"{f'{k} % of chips below':<20}{p.value:.2%} ({interval})")
-        lines.append(f"worst of {self.draws:<11}{self.worst:.2%}")
+        if not self.deterministic:
+            lines.append(f"worst of {self.draws:<11}{self.worst:.2%}")
         lines += [
             f"{label:<20}{getattr(self, name)}"
             for name, label in (
@@ -315,6 +270,12 @@ def _figures(total: DrawSums) -> dict[str, float]:
     }
 
 
+def _rank(draws: int, k: float) -> int:
+    """Return the smallest rank, from 1, that is at least k % of `draws`."""
+    # k · draws first: 7/100 · 100 is a little more than 7 in floating point, and would be rank 8.
+    return max(1, math.ceil(k * draws / 100 - ROUNDING))
+
+
 def _plain(estimate: Estimate) -> dict[str, Any]:
     low, high = estimate.interval or (None, None)
     numbers = {"mean": estimate.mean, "std": estimate.std, "lo": low, "hi": high}
@@ -322,5 +283,5 @@ def _plain(estimate: Estimate) -> dict[str, Any]:
 
 
 def _percent(estimate: Estimate) -> str:
-    half = "" if estimate.interval is None else f" ± {100 * estimate.interval.half_width:.2f} points"
+    half = "" if estimate.interval is None else f" ± {100 * estimate.half_width:.2f} points"
     return f"{estimate.mean:.2%}{half}"
