@@ -8,7 +8,8 @@ with the very batches that it would have given.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -53,6 +54,10 @@ def as_dataset(data: Dataset[Any] | Sequence[Tensor], what: str = "data") -> Dat
             )
         if labels.is_floating_point():
             raise SteadyNetError(f"the labels of {what} are {labels.dtype}: give class numbers as integers")
+        if labels.dim() != 1:
+            raise SteadyNetError(
+                f"the labels of {what} have shape {tuple(labels.shape)}: give one class number each"
+            )
         data = TensorDataset(inputs, labels.long())
     if not isinstance(data, Dataset) or not hasattr(data, "__len__"):
         raise SteadyNetError(
@@ -102,6 +107,10 @@ class Loader:
         check_integer("world", world, at_least=1)
         check_integer("rank", rank, at_least=0, at_most=world - 1)
         check_integer("batch_size", batch_size, at_least=world)
+        if batch_size % world:
+            raise SteadyNetError(
+                f"batch_size {batch_size} over {world} processes loses images of every batch: give a multiple of {world}"
+            )
         check_integer("seed", seed, at_least=0)
         check_integer("workers", workers, at_least=0)
         self.batch_size, self.seed, self.shuffle, self.augment = batch_size, seed, shuffle, augment
@@ -131,8 +140,18 @@ class Loader:
         return {"epoch": self._epoch, "batch": self._batch}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on where `state_dict` was taken."""
-        self._epoch, self._batch = int(state_dict["epoch"]), int(state_dict["batch"])
+        """Go on where `state_dict` was taken.
+
+        Raises:
+            SteadyNetError: If an epoch does not have that many batches.
+        """
+        epoch, batch = int(state_dict["epoch"]), int(state_dict["batch"])
+        check_integer("epoch", epoch, at_least=0)
+        if not 0 <= batch < self._length:
+            raise SteadyNetError(
+                f"the state stands at batch {batch}, an epoch here has {self._length}: go on with its own data and batch_size"
+            )
+        self._epoch, self._batch = epoch, batch
 
     def __iter__(self) -> Iterator[tuple[Any, Tensor]]:
         epoch = self._epoch
@@ -162,19 +181,30 @@ class Loader:
             for share in shares:
                 yield self.dataset.batch(torch.tensor(share), augment_key=key)
             return
+        if type(self.dataset) is TensorDataset:
+            # Nothing random, nothing to decode: a batch is one look-up.
+            for share in shares:
+                inputs, labels = self.dataset[torch.tensor(share)]
+                yield inputs, labels
+            return
         replayed = _Replayed(self.dataset, self.seed, epoch)
         if self.workers == 0:
             for share in shares:
-                yield default_collate([replayed[index] for index in share])
+                with _generators_kept():
+                    batch = default_collate([replayed[index] for index in share])
+                yield batch
             return
-        yield from DataLoader(replayed, batch_sampler=list(shares), num_workers=self.workers)
+        # The loader seeds its workers from a generator; without one, the global generator would move on.
+        generator = torch.Generator().manual_seed(0)
+        yield from DataLoader(
+            replayed, batch_sampler=list(shares), num_workers=self.workers, generator=generator
+        )
 
 
 class _Replayed(Dataset[Any]):
     """A dataset whose random transforms are functions of (seed, epoch, index).
 
-    Transforms draw from the global generators of torch, NumPy and Python; those are seeded for the item
-    and given back as they were.
+    Transforms draw from the global generators of torch (on the CPU), NumPy and Python; those are seeded for the item.
     """
 
     def __init__(self, dataset: Dataset[Any], seed: int, epoch: int) -> None:
@@ -182,13 +212,20 @@ class _Replayed(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         number = stable_seed(self.seed, "item", self.epoch, index)
-        before = random.getstate(), np.random.get_state()  # noqa: NPY002 (transforms use the old generator)
-        try:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(number)
-                np.random.seed(number % 2**32)  # noqa: NPY002
-                random.seed(number)
-                return self.dataset[index]
-        finally:
-            random.setstate(before[0])
-            np.random.set_state(before[1])  # noqa: NPY002
+        # Not torch.manual_seed: it would seed the accelerators' generators too, which nothing gives back.
+        torch.default_generator.manual_seed(number)
+        np.random.seed(number % 2**32)  # noqa: NPY002 (transforms use the old generator)
+        random.seed(number)
+        return self.dataset[index]
+
+
+@contextmanager
+def _generators_kept() -> Generator[None]:
+    """Give the global generators of torch (on the CPU), NumPy and Python back as they were."""
+    before = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
