@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,14 @@ def test_each_job_has_its_number_and_more_jobs_than_processes_are_done() -> None
         (1, (2, 1)),
         (2, (1, 0)),
     ]
+
+
+def test_jobs_that_wait_are_not_begun_once_the_rest_is_left(tmp_path: Path) -> None:
+    names = [tmp_path / name for name in "abcd"]
+    with closing(run_in_processes(os.mkdir, [(name,) for name in names], 1)) as finished:
+        assert next(finished) == (0, None)
+    # The second runs already, the pool must not have queued more.
+    assert [name.exists() for name in names] == [True, True, False, False]
 
 
 def test_a_jobs_own_error_and_a_killed_process_are_told() -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +47,18 @@ def test_train_leaves_options_history_weights_and_result(run: Path) -> None:
     assert (run / "training" / "history.csv").read_text().count("\n") == 1 + 2
     with safe_open(run / "backbone.safetensors", "pt") as weights:
         assert any("weight" in name for name in weights.keys())  # noqa: SIM118  (no mapping)
+
+
+def test_the_effective_options_give_the_same_run_again(run: Path) -> None:
+    from safetensors.torch import load_file
+
+    saved = yaml.safe_load((run / "config.yaml").read_text())
+    assert (saved["recipe"], saved["epochs"], saved["model_options"]) == ("noise-t4", 2, {"width": 0.25})
+    assert saved["optimizer"] == "adam", "defaults stand there too"
+    assert main(["train", "--config", "run/config.yaml", "--out", "again"]) == 0
+    first, again = (load_file(Path(name) / "backbone.safetensors") for name in ("run", "again"))
+    assert all((first[name] == again[name]).all() for name in first)
+    assert yaml.safe_load(Path("again/config.yaml").read_text()) == {**saved, "out": "again"}
 
 
 def test_a_filled_folder_is_refused_unless_overwritten(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,28 +122,6 @@ def test_training_from_a_runs_weights_starts_at_them(run: Path) -> None:
     for name, tensor in before.items():
         if name.endswith("weight"):
             torch.testing.assert_close(after[name], tensor, rtol=0, atol=1e-6)
-
-
-def test_a_killed_training_is_carried_on_to_the_same_weights(tmp_path: Path) -> None:
-    from safetensors.torch import load_file
-
-    words = [sys.executable, "-m", "steadynet", "train", *QUICK, "--epochs", "40", "--checkpoint-every", "1"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([*words, "--out", "whole"], cwd=tmp_path, env=environment, check=True, capture_output=True)
-    process = subprocess.Popen([*words, "--out", "cut"], cwd=tmp_path, env=environment)
-    checkpoint = tmp_path / "cut" / "training" / "last.ckpt"
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "cut" / "backbone.safetensors").exists(), "it was killed before its end"
-    again = [sys.executable, "-m", "steadynet", "train", "--out", "cut", "--resume"]
-    subprocess.run(again, cwd=tmp_path, env=environment, check=True, capture_output=True)
-    whole = load_file(tmp_path / "whole" / "backbone.safetensors")
-    cut = load_file(tmp_path / "cut" / "backbone.safetensors")
-    assert whole.keys() == cut.keys()
-    assert all((whole[name] == cut[name]).all() for name in whole)
 
 
 def test_compare_tables_all_and_runs_nothing_twice(
