@@ -42,25 +42,6 @@ def test_help_of_everything_is_answered_without_torch(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
-    [
-        "trian",
-        "train --recipe ovff",
-        "train --weight-bits 8 --device-bits 3",
-        "train --sigma-d -1",
-        "train --model vgg9",
-        "compare --recipes ovf irss",
-        "compare --draws 0",
-        "evaluate",
-        "export --no-such",
-    ],
-)
-def test_refusals_are_answered_without_torch(words: str) -> None:
-    code, heavy, printed = probe(*words.split())
-    assert (code, heavy, printed) == ("2", [], "")
-
-
-@pytest.mark.parametrize(
     "command", [[sys.executable, "-m", "steadynet"], [str(Path(sys.executable).parent / "steadynet")]]
 )
 def test_the_process(command: list[str]) -> None:
