@@ -272,3 +272,26 @@ def test_an_unknown_setting_names_those_there_are() -> None:
         SteadyNetError, match=r"unexpected keyword argument 'epoch'.*its settings are epochs, batch_size"
     ):
         fit(small_net(), recipe("noise"), DEVICE, images(16), images(8), hardware=CPU, epoch=3)
+
+
+def test_a_layer_under_two_names_stays_a_layer() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(8, 8)
+            self.again = self.first
+            self.last = nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = self.last(torch.relu(self.again(torch.relu(self.first(x)))))
+            return result
+
+    generator = torch.Generator().manual_seed(0)
+    data = torch.randn(32, 8, generator=generator), torch.randint(0, 3, (32,), generator=generator)
+    network = Shared()
+    first = network.first.weight
+    before = first.detach().clone()
+    fit(network, recipe("noise"), DEVICE, data, data, hardware=CPU, epochs=2, batch_size=8)
+    assert network.first.weight is first is network.again.weight
+    assert isinstance(first, nn.Parameter)
+    assert not torch.equal(first.detach(), before), "it was trained"

@@ -118,7 +118,7 @@ def largest(found: Curve, target: float) -> str:
 
 def _accuracy(result: MonteCarloResult, target: float | None) -> Row:
     accuracy = result.accuracy
-    half = "" if accuracy.interval is None else f" ± {100 * accuracy.interval.half_width:.2f}"
+    half = "" if accuracy.interval is None else f" ± {100 * accuracy.half_width:.2f}"
     std = "-" if math.isnan(accuracy.std) else f"{100 * accuracy.std:.2f}"
     line = [f"{result.sigma_d:g}", f"{100 * accuracy.mean:.2f}{half}", std, f"{100 * result.worst:.2f}"]
     if target is not None:

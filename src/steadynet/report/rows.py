@@ -43,8 +43,8 @@ class Estimate:
 
     @property
     def half_width(self) -> float:
-        """Half the interval's length."""
-        return (self.hi - self.lo) / 2
+        """The farther end's distance from the mean: an end that a figure's range cuts off promises nothing."""
+        return max(self.hi - self.mean, self.mean - self.lo)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
-from steadynet.chip import program
+from steadynet.chip import call_with, program
 from steadynet.errors import SteadyNetError
 from steadynet.mapping import Layout
 from steadynet.nvm.device import Device
@@ -94,7 +93,7 @@ class StepForwards:
             setting.parts, setting.trained, setting.parts_layout, pass_, "parts.", f"{name}."
         )
         own = {key.removeprefix(f"{name}."): tensor for key, tensor in chip.items()}
-        return torch.func.functional_call(child, own, inputs)
+        return call_with(child, own, inputs)
 
     def task_loss(self, output: Tensor) -> Tensor:
         """Return the task's loss of `output` against the batch's targets."""
@@ -159,11 +158,7 @@ def catch(model: nn.Module, tensors: Mapping[str, Tensor], inputs: Any, taps: Se
         )
     try:
         args = cast("tuple[Any, ...]", inputs) if isinstance(inputs, tuple) else (inputs,)
-        output = (
-            torch.func.functional_call(model, dict(tensors), args, tie_weights=True)
-            if tensors
-            else model(*args)
-        )
+        output = call_with(model, tensors, args) if tensors else model(*args)
     finally:
         for handle in handles:
             handle.remove()

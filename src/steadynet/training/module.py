@@ -187,18 +187,18 @@ class TrainingModule(pl.LightningModule):
         self._pending.clear()
 
     def mean_loss(self) -> float:
-        """Return the mean loss of this epoch's steps in this process, NaN before the first."""
-        self._settle()
-        return self._loss_sum / self._loss_count if self._loss_count else math.nan
+        """Return the mean loss of this epoch's steps over all processes, NaN before the first."""
+        total = self._shared_loss_sum()
+        return total / self._loss_count if self._loss_count else math.nan
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what training this is, the loader's place, and the epoch's loss so far.
 
         With the last a resumed epoch reports the mean loss of all its steps.
         """
-        self._settle()
         checkpoint["steadynet"] = self.identity()
-        checkpoint["steadynet_loss"] = {"sum": self._loss_sum, "count": self._loss_count}
+        loss = self._shared_loss_sum()
+        checkpoint["steadynet_loss"] = {"sum": loss, "count": self._loss_count}
         checkpoint["steadynet_loader"] = None if self._loader is None else self._loader.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -222,13 +222,18 @@ class TrainingModule(pl.LightningModule):
             self._loader.load_state_dict(self._loader_state)
             self._loader_state = None
 
-    def _settle(self) -> None:
+    def _shared_loss_sum(self) -> float:
+        """Return the sum of this epoch's losses so far, the mean of all processes: their shares are equal."""
         # One transfer from the device for many steps: the sum is kept as a float in step order.
         if self._pending:
             for loss in cast("list[float]", torch.stack(self._pending).double().tolist()):
                 self._loss_sum += loss
                 self._loss_count += 1
         self._pending.clear()
+        if self.trainer.world_size == 1:
+            return self._loss_sum
+        own = torch.tensor(self._loss_sum, dtype=torch.float64, device=self.device)
+        return float(self.trainer.strategy.reduce(own, reduce_op="mean"))
 
     def on_validation_epoch_start(self) -> None:
         """Program the validation chips: the same draws at every epoch, so that epochs compare."""
