@@ -129,12 +129,12 @@ def test_the_table_has_a_line_per_recipe_and_a_column_per_sigma() -> None:
 
 
 def test_captions_tell_training_and_asterisk(capsys: pytest.CaptureFixture[str]) -> None:
-    print_table(summarise([row("vanilla"), row("ovf", clean_accuracy=0.5)]), "digits, VGG-8", draws=7)
+    print_table([row("vanilla"), row("ovf", clean_accuracy=0.5)], "digits, VGG-8", draws=7)
     printed = capsys.readouterr().out
     assert printed.startswith("accuracy in %: digits, VGG-8\n")
     assert "trained at the sigma_d of the test" in printed
     assert "*: not converged" in printed
-    print_table(summarise([row("vanilla"), row("ovf")]), "digits")
+    print_table([row("vanilla"), row("ovf")], "digits")
     assert "not converged" not in capsys.readouterr().out
 
 
@@ -164,7 +164,7 @@ def test_files_hold_every_row(tmp_path: Path) -> None:
 
 
 def test_markdown_is_a_table_and_escapes_the_asterisk() -> None:
-    text = markdown_table(summarise([row("vanilla"), row("ovf", clean_accuracy=0.5)]), "digits", draws=7)
+    text = markdown_table([row("vanilla"), row("ovf", clean_accuracy=0.5)], "digits", draws=7)
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1

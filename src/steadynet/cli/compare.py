@@ -84,7 +84,7 @@ def compare(options: Options) -> list[dict[str, Any]]:
     """Train and test all, print the table and write the report; return its rows."""
     from steadynet.comparison import Plan, Problem
     from steadynet.comparison import compare as run
-    from steadynet.report import print_table, summarise, write_report
+    from steadynet.report import print_table, write_report
 
     asked, setup = options[CompareOptions], options[TrainingOptions]
     out = Path(asked.out)
@@ -128,7 +128,7 @@ def compare(options: Options) -> list[dict[str, Any]]:
         "options": options.config(),
     }
     paths = write_report(out, rows, title=title, about=about)
-    print_table(summarise(rows), title, draws=asked.draws)
+    print_table(rows, title, draws=asked.draws)
     print(f"written: {', '.join(path.name for path in paths)} in {out}")
     return rows
 

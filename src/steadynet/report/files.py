@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from steadynet.files import write_json_atomically, write_text_atomically
+from steadynet.report.differences import differences
 from steadynet.report.figures import draw_figures
 from steadynet.report.rows import METRICS, Row, summarise
 from steadynet.report.table import markdown_table
@@ -39,7 +40,14 @@ def write_report(
     json_path, csv_path, md_path = (folder / f"results.{suffix}" for suffix in ("json", "csv", "md"))
     write_json_atomically(
         json_path,
-        _plain({"about": dict(about), "rows": list(rows), "summary": [asdict(cell) for cell in cells]}),
+        _plain(
+            {
+                "about": dict(about),
+                "rows": list(rows),
+                "summary": [asdict(cell) for cell in cells],
+                "differences": [asdict(difference) for difference in differences(rows)],
+            }
+        ),
     )
     marks = {(cell.recipe, cell.sigma_d, cell.train_sigma_d): cell.converged for cell in cells}
     marked = [
@@ -48,7 +56,7 @@ def write_report(
     write_text_atomically(csv_path, tidy_csv(marked))
     draws = {row.get("draws") for row in rows}
     write_text_atomically(
-        md_path, markdown_table(cells, title, draws=draws.pop() if len(draws) == 1 else None)
+        md_path, markdown_table(rows, title, draws=draws.pop() if len(draws) == 1 else None)
     )
     return (json_path, csv_path, md_path, *draw_figures(folder, cells, title=title))
 

@@ -190,6 +190,11 @@ def student_half_width(values: Sequence[float]) -> float:
     return quantile * math.sqrt(variance / count)
 
 
+def mean_of(value: Any) -> float:
+    """Return the mean of a row's metric, whether it is a mapping or a number."""
+    return _own(value).mean
+
+
 def _own(value: Any) -> Estimate:
     if not isinstance(value, Mapping):
         return Estimate(float(value), math.nan, math.nan)

@@ -10,38 +10,54 @@ from rich.box import MARKDOWN, SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.table import Table
 
-from steadynet.report.rows import Cell, interval_caption, order, training_caption
+from steadynet.report.differences import Difference, differences, differences_caption, render_differences
+from steadynet.report.rows import Cell, Row, interval_caption, order, summarise, training_caption
 
 
-def print_table(cells: Sequence[Cell], title: str, *, draws: int | None = None) -> None:
-    """Print the table with its captions; without a terminal it is as wide as it needs to be."""
+def print_table(rows: Sequence[Row], title: str, *, draws: int | None = None) -> None:
+    """Print the tables with their captions; without a terminal they are as wide as they need to be."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
+    cells, found = summarise(rows), differences(rows)
     console.print(f"accuracy in %: {title}", highlight=False)
     console.print(render_table(cells))
-    for line in captions(cells, draws):
+    if found:
+        console.print(render_differences(found))
+    for line in captions(cells, found, draws):
         console.print(line, highlight=False)
 
 
-def markdown_table(cells: Sequence[Cell], title: str, *, draws: int | None = None) -> str:
-    """Return the table with its captions as Markdown."""
+def markdown_table(rows: Sequence[Row], title: str, *, draws: int | None = None) -> str:
+    """Return the tables with their captions as Markdown."""
+    cells, found = summarise(rows), differences(rows)
+    tables = [_markdown(render_table(cells, MARKDOWN))]
+    if found:
+        tables.append(_markdown(render_differences(found, MARKDOWN)))
+    notes = "\n".join(f"- {line.replace('*:', 'An asterisk:')}" for line in captions(cells, found, draws))
+    return f"Accuracy in %: {title}\n\n" + "\n\n".join(tables) + f"\n\n{notes}\n"
+
+
+def _markdown(table: Table) -> str:
     console = Console(width=400, file=io.StringIO(), no_color=True)
     with console.capture() as captured:
-        console.print(render_table(cells, MARKDOWN))
-    table = "\n".join(line.rstrip() for line in captured.get().splitlines() if line.strip())
-    notes = "\n".join(f"- {line.replace('*:', 'An asterisk:')}" for line in captions(cells, draws))
-    return f"Accuracy in %: {title}\n\n{table.replace('*', chr(92) + '*')}\n\n{notes}\n"
+        console.print(table)
+    text = "\n".join(line.rstrip() for line in captured.get().splitlines() if line.strip())
+    return text.replace("*", r"\*")
 
 
-def captions(cells: Sequence[Cell], draws: int | None = None) -> list[str]:
+def captions(cells: Sequence[Cell], found: Sequence[Difference] = (), draws: int | None = None) -> list[str]:
     """Return what a reader must know: what intervals are over, at which σ_d was trained, what * means.
 
     Args:
         cells: From `summarise`.
+        found: From `differences`.
         draws: Simulated chips per network and σ_d.
     """
-    lines = [interval_caption(cells, draws), training_caption(cells)]
+    lines = [interval_caption(cells, draws)]
+    if found:
+        lines.append(differences_caption(found))
+    lines.append(training_caption(cells))
     if any(cell.converged is False for cell in cells):
         lines.append(
             "*: not converged (clean accuracy more than 2 points under vanilla's): it needs more steps"
