@@ -8,10 +8,16 @@ import pytest
 import torch
 from torch import nn
 
+from steadynet.chip import program
+from steadynet.deploy import levels_of
 from steadynet.errors import SteadyNetError
 from steadynet.mapping import check_finite, layout
 from steadynet.models import build
+from steadynet.montecarlo import monte_carlo
 from steadynet.nvm.device import Device
+from steadynet.nvm.variation import Gaussian
+from steadynet.recipes import recipe
+from steadynet.training import fit
 from zoo import ZOO, make
 
 
@@ -175,3 +181,44 @@ def test_a_value_that_is_not_finite_is_refused_by_name() -> None:
     model.get_buffer("1.running_var")[1] = float("inf")
     with pytest.raises(SteadyNetError, match=r"1\.running_var of Sequential holds 1 NaN"):
         check_finite(model)
+
+
+def test_a_device_brings_its_own_exceptions_to_every_use() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    device = Device(variation=Gaussian(0.2), include=("1.weight",), exclude=["0.*"])
+    assert device.exclude == ("0.*",)
+    assert layout(model, device).names == ("1.weight", "2.weight")
+    assert layout(model, device, exclude=["2.weight"]).names == ("1.weight",)
+    assert set(program(model, device)) == {"1.weight", "2.weight"}
+    data = torch.randn(16, 4, generator=torch.Generator().manual_seed(0)), torch.arange(16) % 2
+    everything_digital_but = Device(
+        variation=Gaussian(0.2), exclude=("0.weight", "2.weight"), include=("1.bias",)
+    )
+    found = monte_carlo(model, everything_digital_but, data, draws=2)
+    assert found.clean["nll"] == pytest.approx(found.nll.mean), "the included bias is zero, so nothing errs"
+    fit(model, recipe("noise"), device, data, data, epochs=1, batch_size=8)
+    assert set(levels_of(model, device).tensors) == {"1.weight", "2.weight"}
+
+
+@pytest.mark.parametrize("wrong", ["0.*", [1], ("a", None)])
+def test_patterns_of_a_device_are_a_list_of_names(wrong: Any) -> None:
+    with pytest.raises(SteadyNetError, match="must be a list of name patterns"):
+        Device(include=wrong)
+
+
+def test_irs_heads_follow_the_rule_whatever_the_devices_patterns() -> None:
+    model = build("cnn", classes=3, shape=(1, 8, 8), options={"width": 0.25})
+    data = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 3
+    device = Device(variation=Gaussian(0.1), exclude=("fc2.weight",))
+    result = fit(model, recipe("irs", heads_hidden=4), device, data, data, epochs=1, batch_size=4)
+    assert len(result.history) == 1
+
+
+@pytest.mark.parametrize("make_layer", [nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d])
+def test_channel_scale_is_refused_where_output_channels_are_not_the_first_dimension(make_layer: Any) -> None:
+    model = nn.Sequential(make_layer(2, 3, 3))
+    assert layout(model, Device(scale="tensor")).names == ("0.weight",)
+    with pytest.raises(SteadyNetError, match="second dimension, which scale 'channel' cannot span"):
+        layout(model, Device(scale="channel"))
+    both = nn.Sequential(make_layer(2, 3, 3), nn.Linear(2, 2))
+    assert layout(both, Device(scale="channel", exclude=("0.*",))).names == ("1.weight",)

@@ -68,7 +68,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "nothing to map": (
         lambda: nn.Sequential(nn.BatchNorm1d(4), nn.PReLU()),
-        r"Sequential has no weight that lies on devices \(3 parameters stay digital\): name some by include=",
+        r"Sequential has no weight that lies on devices \(3 parameters stay digital\): name some by Device\(include=",
     ),
     "no parameter": (nn.ReLU, r"ReLU has no weight that lies on devices \(0 parameters"),
 }

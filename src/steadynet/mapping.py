@@ -33,6 +33,7 @@ _RULES: tuple[tuple[type[nn.Module], tuple[str, ...], str], ...] = (
     (nn.Embedding, ("weight",), "embedding"),
     (nn.EmbeddingBag, ("weight",), "embedding"),
 )
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _NORMS = (
     nn.modules.batchnorm._NormBase,  # pyright: ignore[reportPrivateUsage] (torch names no public base)
     nn.LayerNorm,
@@ -143,20 +144,23 @@ def layout(
 
     Args:
         model: Any module. It is not changed.
-        device: Its J gives the number of devices; the default device if None.
-        include: Patterns of parameter names (`fnmatch`) that lie on devices whatever the rule says.
-        exclude: Patterns of names that do not, whatever the rule and `include` say.
+        device: Its J gives the number of devices, its `include` and `exclude` the exceptions to the rule; the
+            default device if None.
+        include: Further patterns of parameter names (`fnmatch`) that lie on devices whatever the rule says.
+        exclude: Further patterns of names that do not, whatever the rule and `include` say.
         allow_none: Whether nothing at all may lie on devices.
 
     Raises:
         SteadyNetError: If nothing would be mapped, a pattern matches no parameter, or the model has a
             part that cannot be programmed (TorchScript, a data-parallel wrapper, a layer whose weight is
-            computed by a hook or a parametrisation): such a part would stay clean unnoticed.
+            computed by a hook or a parametrisation): such a part would stay clean unnoticed. Also for a
+            transposed convolution at scale "channel".
     """
     if not isinstance(model, nn.Module):
         raise SteadyNetError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     _refuse(model)
-    slices = (device or Device()).slices
+    device = device or Device()
+    include, exclude = (*device.include, *include), (*device.exclude, *exclude)
     names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
     for pattern in (*include, *exclude):
         if not fnmatch.filter(names, pattern):
@@ -177,14 +181,20 @@ def layout(
             kind, reason = None, f"its dtype {parameter.dtype} is no floating point"
         shape = tuple(parameter.shape)
         if kind:
-            devices = 2 * slices * parameter.numel()
+            owner = places[0][1]
+            if device.scale == "channel" and isinstance(owner, _TRANSPOSED):
+                raise SteadyNetError(
+                    f"{all_names[0]} ({type(owner).__name__}) holds its output channels in the second dimension, "
+                    "which scale 'channel' cannot span: take scale 'tensor', or exclude it by name"
+                )
+            devices = 2 * device.slices * parameter.numel()
             mapped.append(MappedTensor(all_names[0], shape, kind, all_names[1:], devices))
         else:
             digital.append(DigitalTensor(all_names[0], shape, reason))
     if not mapped and not allow_none:
         raise SteadyNetError(
             f"{type(model).__name__} has no weight that lies on devices ({len(digital)} parameters stay digital): "
-            "name some by include="
+            "name some by Device(include=[…]) or --include"
         )
     return Layout(tuple(mapped), tuple(digital))
 

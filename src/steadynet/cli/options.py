@@ -108,6 +108,9 @@ class DeviceOptions:
         quantize: Quantise weights to M bits.
         both_crossbars: Both devices of a sign pair err, not only the one in use (std √2 larger).
         path: One error per weight (fast), or one per device (the reference): the same law.
+        include: Names of parameters that lie on devices too, with * for any text, as in head.*; by rule, weights of
+            convolutions, linear, recurrent, attention and embedding layers do.
+        exclude: Names of parameters that stay digital, with * for any text, as in fc2.weight.
     """
 
     device: str = GAUSSIAN
@@ -118,6 +121,8 @@ class DeviceOptions:
     quantize: bool = True
     both_crossbars: bool = False
     path: Literal["weight", "device"] = "weight"
+    include: list[str] | None = None
+    exclude: list[str] | None = None
 
     def __post_init__(self) -> None:
         self.build(0.0)
@@ -139,6 +144,8 @@ class DeviceOptions:
             scale=self.scale,
             both_crossbars=self.both_crossbars,
             path=self.path,
+            include=tuple(self.include or ()),
+            exclude=tuple(self.exclude or ()),
         )
 
 

@@ -36,6 +36,9 @@ class Device:
         both_crossbars: Whether the unused device of a sign pair errs too (at level 0), which makes the
             std of a `Gaussian` √2 larger.
         path: "weight" draws one number a weight, "device" one a device (the reference): the same law.
+        include: Patterns of parameter names (as in `fnmatch`) that lie on these devices whatever the rule of
+            `steadynet.layout` says.
+        exclude: Patterns of names that stay digital, whatever the rule and `include` say.
 
     Raises:
         SteadyNetError: If K does not divide M, or a field has a value that it cannot have.
@@ -50,6 +53,8 @@ class Device:
     scale: Scale = "tensor"
     both_crossbars: bool = False
     path: Path = "weight"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_bits(self.weight_bits, self.device_bits)
@@ -58,6 +63,11 @@ class Device:
         for what in ("quantize", "both_crossbars"):
             if not isinstance(value := getattr(self, what), bool):
                 raise SteadyNetError(f"{what} must be True or False, got {value!r}")
+        for what in ("include", "exclude"):
+            patterns = getattr(self, what)
+            if isinstance(patterns, str) or not all(isinstance(pattern, str) for pattern in patterns):
+                raise SteadyNetError(f"{what} must be a list of name patterns, got {patterns!r}")
+            object.__setattr__(self, what, tuple(patterns))
         # A class has the attributes of its instances, its default sigma_d among them.
         if isinstance(self.variation, type) or not isinstance(self.variation, Variation):
             raise SteadyNetError(

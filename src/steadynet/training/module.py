@@ -88,7 +88,10 @@ class TrainingModule(pl.LightningModule):
             deployed=device,
             trained=trained,
             layout=mapped,
-            parts_layout=layout(self.parts, device, allow_none=True),
+            # The patterns are for the backbone's names.
+            parts_layout=layout(
+                self.parts, dataclasses.replace(device, include=(), exclude=()), allow_none=True
+            ),
             loss=loss,
             seed=settings.seed,
         )
