@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from steadynet.deploy import export
     from steadynet.errors import DivergenceError, SteadyNetError
     from steadynet.mapping import Layout, layout
-    from steadynet.montecarlo import Curve, MonteCarloResult, curve, monte_carlo, paired_difference
+    from steadynet.montecarlo import (
+        BlockResult,
+        Curve,
+        MonteCarloResult,
+        block_monte_carlo,
+        curve,
+        monte_carlo,
+        paired_difference,
+    )
     from steadynet.nvm.device import Device
     from steadynet.nvm.presets import PRESETS, preset
     from steadynet.nvm.variation import Gaussian, StateDependent, Variation
@@ -45,6 +53,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "BlockResult": "montecarlo",
     "Chip": "chip",
     "Clip": "recipes",
     "CrossEntropy": "recipes",
@@ -70,6 +79,7 @@ _WHERE = {
     "StateDependent": "nvm.variation",
     "SteadyNetError": "errors",
     "Variation": "nvm.variation",
+    "block_monte_carlo": "montecarlo",
     "curve": "montecarlo",
     "export": "deploy",
     "fit": "training",
@@ -88,6 +98,7 @@ __all__ = [
     "OVF",
     "PRESETS",
     "RECIPES",
+    "BlockResult",
     "Chip",
     "Clip",
     "CrossEntropy",
@@ -110,6 +121,7 @@ __all__ = [
     "SteadyNetError",
     "Variation",
     "__version__",
+    "block_monte_carlo",
     "curve",
     "data",
     "export",
