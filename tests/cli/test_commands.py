@@ -178,3 +178,44 @@ def test_a_network_and_a_recipe_of_the_users_own_by_import_path(
     result = json.loads((tmp_path / "r" / "result.json").read_text())
     assert result["recipe"]["constraint"] == {"class": "Clip", "alpha": 2.0}
     assert result["recipe"]["objective"] == {"class": "CrossEntropy", "temperature": 2.0}
+
+
+def test_evaluate_gives_means_as_narrow_as_asked_for(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "evaluate",
+        "run",
+        "--sigma-d",
+        "0.1",
+        "0.2",
+        "--half-width",
+        "2",
+        "--no-progress",
+        "--out",
+        "means",
+    ]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "each chip sees one block of images" in printed
+    assert "leave --half-width out" in printed
+    rows = json.loads((run.parent / "means" / "results.json").read_text())["rows"]
+    assert [row["sigma_d"] for row in rows] == [0.1, 0.2]
+    for row in rows:
+        accuracy = row["accuracy"]
+        assert row["reached"]
+        assert 0 < accuracy["hi"] - accuracy["mean"] <= 0.02
+        assert row["draws"] == row["blocks"] * row["cycles"] >= 100
+        assert "kpp5" not in row
+    assert (run.parent / "means" / "accuracy.png").exists()
+    words = [
+        "evaluate",
+        "run",
+        "--sigma-d",
+        "0.2",
+        "--half-width",
+        "0.01",
+        "--max-draws",
+        "120",
+        "--no-progress",
+    ]
+    assert main(words) == 0
+    assert "--max-draws ended the work" in capsys.readouterr().out

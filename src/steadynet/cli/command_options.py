@@ -51,6 +51,9 @@ class EvaluateOptions:
         run: Folder of a finished training, or a file of weights; --run may be left out.
         sigma_d: σ_d values to test at; one or more.
         draws: R, simulated chips per σ_d, each fixed over all test images.
+        half_width: Means only, until their accuracy's interval is ± so many points: each chip then sees one block of
+            the images, for a fraction of the work. It takes the place of --draws.
+        max_draws: The most chips per σ_d with --half-width.
         seed: Seed of the chips.
         batch_size: Images at a time; it does not change the errors.
         target_accuracy: Also tell the largest σ_d that keeps this accuracy (a fraction), and the yield at
@@ -63,6 +66,8 @@ class EvaluateOptions:
     run: str | None = None
     sigma_d: list[float] = field(default_factory=lambda: [0.1, 0.2, 0.3])
     draws: int = 200
+    half_width: float | None = None
+    max_draws: int = 20_000
     seed: int = 0
     batch_size: int = 500
     target_accuracy: float | None = None
@@ -81,6 +86,17 @@ class EvaluateOptions:
         check_integer("--batch-size", self.batch_size, at_least=1)
         if self.target_accuracy is not None:
             check_number("--target-accuracy", self.target_accuracy, above=0, at_most=1)
+        check_integer("--max-draws", self.max_draws, at_least=100)
+        if self.half_width is not None:
+            check_number("--half-width (points)", self.half_width, above=0, at_most=50)
+            if self.target_accuracy is not None:
+                raise SteadyNetError(
+                    "--target-accuracy asks for a yield, which needs chips that each see all images: leave --half-width out"
+                )
+            if 0 in self.sigma_d:
+                raise SteadyNetError(
+                    "at sigma_d 0 all chips are alike: leave it out of --sigma-d with --half-width"
+                )
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steadynet.cli.build import build_model, check_model, load_data, trained_weights
 from steadynet.cli.command_options import EvaluateOptions
 from steadynet.cli.compare import again
+from steadynet.cli.means import figures, print_means, run_means
 from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions
 from steadynet.cli.parser import Command, Options, parse, run_folder, saved_options
 from steadynet.cli.table import Row, print_table
 from steadynet.files import check_folder, prepare_folder
 
 if TYPE_CHECKING:
-    from steadynet.montecarlo import Curve, MonteCarloResult
+    from steadynet.montecarlo import BlockResult, Curve, MonteCarloResult
 
 COMMAND = Command(
     "evaluate",
@@ -27,6 +28,7 @@ COMMAND = Command(
     inherits=(DataOptions, ModelOptions, DeviceOptions),
     examples=(
         "steadynet evaluate runs/noise --sigma-d 0.1 0.2 0.3 --draws 200",
+        "steadynet evaluate runs/noise --sigma-d 0.2 --half-width 0.5",
         "steadynet evaluate runs/noise --device rram4 --target-accuracy 0.9 --out runs/noise-rram4",
         "steadynet evaluate weights.safetensors --data mnist --model vgg8 --model.width 0.25",
     ),
@@ -57,16 +59,24 @@ def main(argv: Sequence[str]) -> int:
 def evaluate(options: Options, weights: Path) -> int:
     """Simulate, print the table, and write the files if a folder was given."""
     from steadynet.deploy import load_state
-    from steadynet.montecarlo import curve
+    from steadynet.montecarlo import curve, monte_carlo
 
     asked = options[EvaluateOptions]
     data = load_data(options[DataOptions])
     model = build_model(options[ModelOptions], data.classes, data.shape)
     load_state(model, weights)
     check_model(model, data)
+    device = options[DeviceOptions].build(0.0)
+    if asked.half_width is not None:
+        clean = monte_carlo(model, device, data.test, draws=1, batch_size=asked.batch_size)
+        means = run_means(model, device, data.test, asked)
+        print_means(means, clean)
+        if asked.out is not None:
+            _write(options, [_row(result, clean, figures(result)) for result in means], weights)
+        return 0
     found = curve(
         model,
-        options[DeviceOptions].build(0.0),
+        device,
         data.test,
         sorted(asked.sigma_d),
         draws=asked.draws,
@@ -76,7 +86,11 @@ def evaluate(options: Options, weights: Path) -> int:
     )
     print_curve(found, asked.target_accuracy)
     if asked.out is not None:
-        _write(options, found, weights)
+        _write(
+            options,
+            [_row(result, result, _figures(result, asked.target_accuracy)) for result in found.results],
+            weights,
+        )
     return 0
 
 
@@ -147,7 +161,26 @@ def _predictions(result: MonteCarloResult) -> Row:
     return (f"{result.sigma_d:g}", *map(str, estimates), f"{result.mutual_information:.4g}")
 
 
-def _write(options: Options, found: Curve, weights: Path) -> None:
+def _row(
+    result: MonteCarloResult | BlockResult, clean: MonteCarloResult, found: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "sigma_d": result.sigma_d,
+        "clean_accuracy": clean.clean["accuracy"],
+        "quantised_accuracy": clean.quantised["accuracy"],
+        "draws": result.draws,
+        "evaluation_seed": result.seed,
+        "images": result.images,
+        **found,
+        "accuracy_values": result.accuracy.values.tolist(),
+    }
+
+
+def _figures(result: MonteCarloResult, target: float | None) -> dict[str, Any]:
+    return result.figures() | ({} if target is None else {"yield": _yield(result, target)})
+
+
+def _write(options: Options, found: Sequence[dict[str, Any]], weights: Path) -> None:
     from steadynet import __version__
     from steadynet.report import write_report
 
@@ -161,18 +194,10 @@ def _write(options: Options, found: Curve, weights: Path) -> None:
         {
             "recipe": run.get("recipe", weights.parent.name),
             "seed": run.get("seed", 0),
-            "sigma_d": result.sigma_d,
             "train_sigma_d": trained_at,
-            "clean_accuracy": result.clean["accuracy"],
-            "quantised_accuracy": result.quantised["accuracy"],
-            "draws": result.draws,
-            "evaluation_seed": result.seed,
-            "images": result.images,
-            **result.figures(),
-            **({} if asked.target_accuracy is None else {"yield": _yield(result, asked.target_accuracy)}),
-            "accuracy_values": result.accuracy.values.tolist(),
+            **row,
         }
-        for result in found.results
+        for row in found
     ]
     options.save(out)
     about = {
