@@ -156,6 +156,19 @@ def check_folder(path: Path, *, overwrite: bool = False) -> None:
         raise SteadyNetError(f"output folder {path} is no folder of results; --overwrite does not empty it")
 
 
+def check_apart(out: Path, *inputs: Path) -> None:
+    """Raise if an input lies in the folder `out`, which emptying it would destroy.
+
+    Raises:
+        SteadyNetError: If one does.
+    """
+    folder = out.expanduser().resolve()
+    for path in inputs:
+        source = path.expanduser().resolve()
+        if source == folder or folder in source.parents:
+            raise SteadyNetError(f"output folder {out} holds {path}, which is read: give another folder")
+
+
 def check_writable(folder: Path) -> None:
     """Raise unless a file can be made in `folder`.
 

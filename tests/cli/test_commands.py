@@ -219,3 +219,21 @@ def test_evaluate_gives_means_as_narrow_as_asked_for(run: Path, capsys: pytest.C
     ]
     assert main(words) == 0
     assert "--max-draws ended the work" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command", ["evaluate run", "export run", "train --init run", "train --data folder:run"]
+)
+def test_no_folder_is_emptied_that_holds_what_is_read(
+    run: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(path.name for path in run.rglob("*"))
+    assert main([*command.split(), "--out", "run", "--overwrite"]) == 2
+    assert "which is read: give another folder" in capsys.readouterr().err
+    # The folder around it is no better.
+    below = run.parent / "below"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    words = [word.replace("run", str(run)) for word in command.split()]
+    assert main([*words, "--out", str(run.parent / "."), "--overwrite"]) == 2
+    assert sorted(path.name for path in run.rglob("*")) == before

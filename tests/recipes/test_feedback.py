@@ -160,3 +160,17 @@ def test_rescaled_draws_keep_the_normals() -> None:
     correlation = torch.corrcoef(torch.stack([(w - clean).flatten() for w in independent]))
     # 72 weights: a coefficient's std is 0.118. Five std are a false alarm of 6 · 6e-7; a shared draw gives 1.
     assert float((correlation - torch.eye(4)).abs().max()) < 5 * 0.118
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_small_feedback_is_not_rounded_away_in_half_precision(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs = [5 * torch.randn(64, 10, generator=generator).to(dtype) for _ in range(4)]
+    gammas = (0.01, 0.1, 1.0)
+    found = combine(outputs[0], outputs[1:], gammas, beta=1e-3, a_b=None, a_f=None)
+    exact = [output.double() for output in outputs]
+    expected = -1e-3 / 4 * (0.01 * exact[1] + 0.1 * exact[2] + exact[3])
+    # In half precision itself two thirds of it would be lost.
+    error = (found.double() - exact[0] / 4 - expected).norm() / expected.norm()
+    assert found.dtype == torch.float32
+    assert float(error) < 1e-3

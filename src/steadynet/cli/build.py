@@ -82,6 +82,13 @@ def load_data(options: DataOptions) -> DataSplits:
         ) from error
 
 
+def inputs(options: DataOptions) -> tuple[Path, ...]:
+    """Return the folders that the data are read from, which no output folder may hold."""
+    if options.data.startswith("folder:"):
+        return (Path(options.data.removeprefix("folder:")),)
+    return () if options.data == "digits" else (Path(options.data_root),)
+
+
 def build_model(options: ModelOptions, classes: int, shape: tuple[int, int, int], seed: int = 0) -> nn.Module:
     """Return a fresh network for images of `shape`.
 

@@ -16,6 +16,7 @@ from steadynet.cli.build import (
     check_recipe,
     check_resumed,
     check_setup,
+    inputs,
     load_data,
     resumable,
     resumed_folder,
@@ -26,7 +27,7 @@ from steadynet.cli.command_options import CompareOptions
 from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions, TrainingOptions
 from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
 from steadynet.errors import SteadyNetError
-from steadynet.files import check_folder, claimed_folder
+from steadynet.files import check_apart, check_folder, claimed_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,6 +74,7 @@ def checked(command: Command, argv: Sequence[str]) -> Options | None:
             check_recipe(recipe, options[DeviceOptions].build(sigma_d))
     if not asked.resume:
         check_folder(out, overwrite=asked.overwrite)
+        check_apart(out, *inputs(options[DataOptions]))
     elif not (out / CONFIG_NAME).exists():
         raise SteadyNetError(f"{out} holds no comparison to resume: start it without --resume")
     else:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steadynet.cli.build import build_model, check_model, load_data, trained_weights
+from steadynet.cli.build import build_model, check_model, inputs, load_data, trained_weights
 from steadynet.cli.command_options import EvaluateOptions
 from steadynet.cli.compare import again
 from steadynet.cli.means import figures, print_means, run_means
 from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions
 from steadynet.cli.parser import Command, Options, parse, run_folder, saved_options
 from steadynet.cli.table import Row, print_table
-from steadynet.files import check_folder, prepare_folder
+from steadynet.files import check_apart, check_folder, prepare_folder
 
 if TYPE_CHECKING:
     from steadynet.montecarlo import BlockResult, Curve, MonteCarloResult
@@ -53,6 +53,7 @@ def main(argv: Sequence[str]) -> int:
     weights = trained_weights(Path(asked.run or ""))
     if asked.out is not None:
         check_folder(Path(asked.out), overwrite=asked.overwrite)
+        check_apart(Path(asked.out), weights, *inputs(options[DataOptions]))
     return evaluate(options, weights)
 
 

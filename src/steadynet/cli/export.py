@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from steadynet.cli.build import build_model, check_model, images, load_data, trained_weights
+from steadynet.cli.build import build_model, check_model, images, inputs, load_data, trained_weights
 from steadynet.cli.command_options import ExportOptions
 from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions
 from steadynet.cli.parser import Command, Options, parse, run_folder
-from steadynet.files import check_folder
+from steadynet.files import check_apart, check_folder
 
 COMMAND = Command(
     "export",
@@ -34,6 +34,7 @@ def main(argv: Sequence[str]) -> int:
     asked = options[ExportOptions]
     weights = trained_weights(Path(asked.run or ""))
     check_folder(Path(asked.out), overwrite=asked.overwrite)
+    check_apart(Path(asked.out), weights, *inputs(options[DataOptions]))
     export(options, weights, Path(asked.out), onnx=asked.onnx, overwrite=asked.overwrite)
     return 0
 

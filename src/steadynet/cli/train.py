@@ -13,6 +13,7 @@ from steadynet.cli.build import (
     check_model,
     check_recipe,
     check_resumed,
+    inputs,
     is_main_process,
     load_data,
     resumable,
@@ -25,7 +26,7 @@ from steadynet.cli.command_options import RunOptions
 from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions, RecipeOptions, TrainingOptions
 from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
 from steadynet.errors import SteadyNetError
-from steadynet.files import check_folder, claimed_folder, write_json_atomically
+from steadynet.files import check_apart, check_folder, claimed_folder, write_json_atomically
 
 GROUPS = (DataOptions, ModelOptions, DeviceOptions, RecipeOptions, TrainingOptions, RunOptions)
 COMMAND = Command(
@@ -57,6 +58,7 @@ def main(argv: Sequence[str]) -> int:
         check_resumed(options, out)
     elif is_main_process():
         check_folder(out, overwrite=run.overwrite)
+        check_apart(out, *inputs(options[DataOptions]), *([Path(run.init)] if run.init else []))
     if run.init is not None and not run.resume:
         trained_weights(Path(run.init))
     return train(options)

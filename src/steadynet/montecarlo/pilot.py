@@ -12,7 +12,7 @@ FIRST_LOOK = 100  # block draws before the interval may stop the work
 
 @dataclass(frozen=True)
 class Pilot:
-    """What decides the number of blocks, from draws and images that no reported figure uses.
+    """What decides the number of blocks, and nothing else: from draws that no reported figure uses, on some of the images.
 
     Attributes:
         draw_variance: Variance of accuracy between chips, over all images.

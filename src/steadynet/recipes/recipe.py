@@ -118,7 +118,7 @@ RECIPES: Mapping[str, NamedRecipe] = _table(
     (Recipe(name="noise"), "fresh variation at every step (W/)"),
     (
         Recipe(objective=CrossEntropy(temperature=4.0), name="noise-t4"),
-        "noise with the logits divided by 4 in training: the control of OVF and IRS",
+        "noise with the logits divided by 4 in training: the control of OVF, and of IRS with three taps",
     ),
     (
         Recipe(objective=CrossEntropy(temperature=16.0), constraint=Clip(1.5), name="noise-t16-clip1.5"),

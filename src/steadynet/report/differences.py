@@ -1,4 +1,8 @@
-"""Differences from the control, paired by training seed: what a recipe adds beyond its softmax temperature."""
+"""Differences from the control, paired by training seed.
+
+The control, `noise-t4`, divides the logits by 4 as OVF with N = 3 and IRS with three taps do. Where IRS has another number of
+taps (two on the small CNN, four on ResNet-18), its temperature differs too.
+"""
 
 from __future__ import annotations
 

@@ -50,6 +50,11 @@ def combine(
         a_b: Amplification of the backbone; 1/(N+1) if None.
         a_f: Amplification of the feedback; 1/(N+1) if None.
     """
+    import torch
+
+    # In half precision β γ_n Out_n is mostly below the rounding of the output that it is subtracted from.
+    wide = torch.promote_types(backbone.dtype, torch.float32)
+    backbone, feedback = backbone.to(wide), [output.to(wide) for output in feedback]
     mean = 1 / (len(feedback) + 1)
     total = (mean if a_b is None else a_b) * backbone
     strength = (mean if a_f is None else a_f) * beta
