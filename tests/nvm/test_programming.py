@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from nvm import slow_devices as slow
 from steadynet.errors import SteadyNetError
 from steadynet.nvm import programming
 from steadynet.nvm.device import PATHS, Device
-from steadynet.nvm.programming import program_tensor
+from steadynet.nvm.programming import Target, program_tensor
 from steadynet.nvm.quantize import SCALES, Scale, fake_quantize
 from steadynet.nvm.variation import Gaussian, StateDependent, Variation
 
@@ -50,10 +51,10 @@ def slow_program(weight: torch.Tensor, device: Device, normals: torch.Tensor) ->
     return torch.tensor(held).view(weight.shape)
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (23,), (1, 23), (23, 1), (3, 4, 5), (5, 2, 3, 3)], ids=str)
+@pytest.mark.parametrize("shape", [(), (1,), (23,), (1, 67), (49, 1), (3, 4, 5), (5, 2, 3, 3)], ids=str)
 @pytest.mark.parametrize("variation", VARIATIONS, ids=repr)
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("block", [1, 7, 2**18])
+@pytest.mark.parametrize("block", [16, 48, 2**18])
 def test_the_fast_path_is_slow_arithmetic_on_its_normals(
     monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], variation: Variation, scale: Scale, block: int
 ) -> None:
@@ -75,6 +76,39 @@ def test_a_tensor_of_many_blocks_is_programmed_as_one(monkeypatch: pytest.Monkey
         with monkeypatch.context() as patch:
             patch.setattr(programming, "_BLOCK", 2**30)
             assert torch.equal(in_blocks, program_tensor(weight, device, fresh()))
+
+
+@pytest.mark.parametrize("shape", [(), (23,), (1, 67), (49, 1), (5, 2, 3, 3)], ids=str)
+@pytest.mark.parametrize("variation", [*VARIATIONS, Gaussian(0.0)], ids=repr)
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_target_gives_the_very_numbers_of_programming_once(
+    monkeypatch: pytest.MonkeyPatch,
+    shape: tuple[int, ...],
+    variation: Variation,
+    path: Any,
+    dtype: torch.dtype,
+) -> None:
+    monkeypatch.setattr(programming, "_BLOCK", 16)
+    weight = weights(*shape).to(dtype)
+    for quantize, scale in itertools.product((True, False), SCALES):
+        device = Device(6, 2, variation, quantize, scale, path=path)
+        target = Target.of(weight, device)
+        out = torch.empty_like(weight)
+        for seed in (0, 1):
+            # Twice into the same memory: what was there does not matter.
+            expected = program_tensor(weight, device, fresh(seed))
+            assert torch.equal(target.program(fresh(seed), out), expected)
+            given = torch.full_like(weight, torch.nan)
+            assert program_tensor(weight, device, fresh(seed), given) is given
+            assert torch.equal(given, expected)
+
+
+def test_a_target_writes_half_precision_once_from_float32() -> None:
+    weight, device = weights(300, 7), Device(variation=Gaussian(0.2))
+    out = torch.empty(300, 7, dtype=torch.bfloat16)
+    Target.of(weight, device).program(fresh(), out)
+    assert torch.equal(out, program_tensor(weight, device, fresh()).bfloat16())
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -1,11 +1,14 @@
 """One weight tensor onto its devices and back: the clean part, the error, and their sum.
 
 W_p = W_d + max|W|/(2^M − 1) · Σ_j Δg_j 2^{jK}        (Eq. 5)
+
+`program_tensor` does it once, for weights that change from programming to programming, as they do in training. Where the same
+weights are programmed many times, `Target` holds what never changes: the clean part and the error's std.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from steadynet.nvm.quantize import from_codes, lsb, max_abs, to_codes
@@ -17,10 +20,14 @@ if TYPE_CHECKING:
 
     from steadynet.nvm.device import Device
 
-_BLOCK = 2**18  # weights at a time: their codes then stay in the cache, and are never all in memory
+# Weights at a time: what is drawn, scaled and added then stays in the cache, and no temporary is of the weight's size.
+# A multiple of 16, so that torch's generator gives a block the numbers that it would give the whole tensor.
+_BLOCK = 2**18
 
 
-def program_tensor(weight: Tensor, device: Device, generator: torch.Generator) -> Tensor:
+def program_tensor(
+    weight: Tensor, device: Device, generator: torch.Generator, out: Tensor | None = None
+) -> Tensor:
     """Return the weights that one programming of `weight` leaves, detached from it.
 
     Args:
@@ -28,9 +35,10 @@ def program_tensor(weight: Tensor, device: Device, generator: torch.Generator) -
         device: Where they are programmed.
         generator: The source of the errors; its device is where they are drawn. They are drawn in
             float32 and in contiguous order, so they depend on nothing but the generator and the shape.
+        out: Where they are written, a contiguous tensor of the weight's shape and device; a new one of its dtype if None.
 
     Returns:
-        A tensor of the weight's shape, dtype and device, contiguous. A NaN weight makes NaN of all that
+        `out`, or a tensor of the weight's shape, dtype and device, contiguous. A NaN weight makes NaN of all that
         share its max|W|, or of itself alone if there is neither quantising nor error.
 
     Raises:
@@ -38,35 +46,71 @@ def program_tensor(weight: Tensor, device: Device, generator: torch.Generator) -
     """
     import torch
 
-    values = weight.detach().contiguous().to(torch.promote_types(weight.dtype, torch.float32))
+    values = _wide(weight)
     maximum = max_abs(values, device.scale)
+    out = torch.empty(values.shape, dtype=weight.dtype, device=values.device) if out is None else out
     if device.sigma_d == 0:
-        return clean_tensor(values, maximum, device).to(weight.dtype)
+        return out.copy_(clean_tensor(values, maximum, device))
     if device.path == "device":
-        # A NaN weight has no levels: it is given those of 0, and its programmed weight is NaN by its code.
-        codes = to_codes(values, maximum, device.weight_bits).nan_to_num_(0.0)
-        errors = device_errors(codes, device, generator).to(values.dtype)
-        std = None
-    else:
-        errors = standard_normal(tuple(values.shape), generator, values)
-        std = device.sigma_d * device.relative_std * device.max_code
-        if not device.variation.uniform:
-            std = code_std(device, values.device).to(values.dtype)
-    need_codes = device.quantize or isinstance(std, torch.Tensor)
-    for error, value, peak in _row_blocks(errors, values, maximum):
-        codes = to_codes(value, peak, device.weight_bits) if need_codes else value
-        unit = lsb(peak, device.weight_bits)
-        if isinstance(std, torch.Tensor):
-            # A NaN weight has no code: its index is made a valid one, and its programmed weight is NaN.
-            magnitudes = codes.abs().int().clamp_(0, device.max_code)
-            error.mul_(std.index_select(0, magnitudes.flatten()).view_as(codes))
-        elif std is not None:
-            error.mul_(std)
-        if device.quantize:
-            error.add_(codes).mul_(unit)
-        else:
-            error.mul_(unit).add_(value)
-    return errors.to(weight.dtype)
+        return Target.of(weight, device).program(generator, out)
+    table = _std_table(device, values)
+    if maximum.dim() or not _in_blocks(generator, values):
+        return _add_errors(*_aim(values, maximum, table, device), generator, out)
+    flat, result = values.view(-1), out.view(-1)
+    for start, stop in _blocks(flat.numel()):
+        _add_errors(*_aim(flat[start:stop], maximum, table, device), generator, result[start:stop])
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What the devices of one weight tensor are aimed at, to be programmed many times.
+
+    Attributes:
+        clean: The weights that devices without error hold, float32 or float64, contiguous.
+        std: Std of the error in weights: of shape (), [C, 1, …, 1], or the weight's.
+        codes: The codes, where each device draws an error of its own; `std` is then one code step.
+        device: Where they are programmed.
+    """
+
+    clean: Tensor
+    std: Tensor
+    codes: Tensor | None
+    device: Device
+
+    @classmethod
+    def of(cls, weight: Tensor, device: Device) -> Target:
+        """Return the target of a weight tensor; see `program_tensor`."""
+        values = _wide(weight)
+        maximum = max_abs(values, device.scale)
+        if device.sigma_d == 0:
+            return cls(clean_tensor(values, maximum, device), maximum.new_zeros(()), None, device)
+        if device.path == "device":
+            # A NaN weight has no levels: it is given those of 0, and its programmed weight is NaN by its clean part.
+            codes = to_codes(values, maximum, device.weight_bits).nan_to_num_(0.0)
+            unit = lsb(maximum, device.weight_bits)
+            return cls(clean_tensor(values, maximum, device), unit, codes, device)
+        clean, std = _aim(values, maximum, _std_table(device, values), device)
+        return cls(clean, std, None, device)
+
+    def program(self, generator: torch.Generator, out: Tensor) -> Tensor:
+        """Write into `out` what one programming leaves: the very numbers of `program_tensor`."""
+        import torch
+
+        if self.device.sigma_d == 0:
+            return out.copy_(self.clean)
+        if self.codes is not None:
+            errors = device_errors(self.codes, self.device, generator).to(self.clean.dtype)
+            return out.copy_(torch.addcmul(self.clean, errors, self.std))
+        by_row = self.std.dim() and self.std.shape != self.clean.shape
+        if by_row or not _in_blocks(generator, self.clean):
+            return _add_errors(self.clean, self.std, generator, out)
+        clean, result = self.clean.view(-1), out.view(-1)
+        std = self.std.view(-1) if self.std.dim() else None
+        for start, stop in _blocks(clean.numel()):
+            scale = self.std if std is None else std[start:stop]
+            _add_errors(clean[start:stop], scale, generator, result[start:stop])
+        return out
 
 
 def clean_tensor(values: Tensor, maximum: Tensor, device: Device) -> Tensor:
@@ -76,15 +120,53 @@ def clean_tensor(values: Tensor, maximum: Tensor, device: Device) -> Tensor:
     return from_codes(to_codes(values, maximum, device.weight_bits), maximum, device.weight_bits)
 
 
-def _row_blocks(errors: Tensor, values: Tensor, maximum: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield views of about `_BLOCK` weights, whole rows of the first dimension, with their maximum."""
-    if values.dim() == 0:
-        yield errors, values, maximum
-        return
-    rows = max(1, _BLOCK * values.shape[0] // values.numel())
-    for start in range(0, values.shape[0], rows):
-        part = slice(start, start + rows)
-        yield errors[part], values[part], maximum[part] if maximum.dim() else maximum
+def _wide(weight: Tensor) -> Tensor:
+    import torch
+
+    return weight.detach().contiguous().to(torch.promote_types(weight.dtype, torch.float32))
+
+
+def _std_table(device: Device, values: Tensor) -> Tensor:
+    """Return the error's std in code steps of each code magnitude [2^M], or of all alike, of shape ()."""
+    table = code_std(device, values.device).to(values.dtype)
+    return table[0] if device.variation.uniform else table
+
+
+def _aim(values: Tensor, maximum: Tensor, table: Tensor, device: Device) -> tuple[Tensor, Tensor]:
+    """Return the clean part and the error's std, in weights."""
+    unit = lsb(maximum, device.weight_bits)
+    if not device.quantize and not table.dim():
+        return values, table * unit
+    codes = to_codes(values, maximum, device.weight_bits)
+    std = table
+    if table.dim():
+        # A NaN weight has no code: its index is made a valid one, and its programmed weight is NaN.
+        magnitudes = codes.abs().int().clamp_(0, device.max_code)
+        std = table.index_select(0, magnitudes.flatten()).view_as(codes)
+    return codes.mul_(unit) if device.quantize else values, std * unit
+
+
+def _add_errors(clean: Tensor, std: Tensor, generator: torch.Generator, out: Tensor) -> Tensor:
+    """Write clean + std · normals into `out`, drawn into it where its dtype and device allow."""
+    import torch
+
+    if out.dtype == clean.dtype == torch.float32 and out.device == generator.device:
+        return torch.addcmul(clean, out.normal_(generator=generator), std, out=out)
+    errors = standard_normal(tuple(clean.shape), generator, clean)
+    return out.copy_(torch.addcmul(clean, errors, std, out=errors))
+
+
+def _in_blocks(generator: torch.Generator, values: Tensor) -> bool:
+    # A GPU is better off with few large kernels, and has other numbers for a block than for the whole.
+    return generator.device.type == "cpu" and values.device.type == "cpu"
+
+
+def _blocks(size: int) -> list[tuple[int, int]]:
+    """Return the ends of blocks; none but a whole tensor has fewer than 16 weights, where torch draws in another way."""
+    starts = list(range(0, size, _BLOCK))
+    if len(starts) > 1 and size - starts[-1] < 16:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], size], strict=True))
 
 
 def standard_normal(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
