@@ -277,7 +277,7 @@ def _identity(problem: Problem, plan: Plan, settings: Settings) -> dict[str, Any
     described = {
         "name": problem.name,
         "device": str(problem.device),
-        "recipes": [recipe.describe() for recipe in plan.recipes],
+        "recipes": [recipe.identity() for recipe in plan.recipes],
         "plan": {key: value for key, value in asdict(plan).items() if key != "recipes"},
         "settings": {key: value for key, value in settings.identity().items() if key != "seed"},
     }

@@ -46,7 +46,15 @@ PARTS: dict[str, tuple[Any, ...]] = {
         DeviceVariation(0.3),
         OtherVariation(preset("rram4", 0.1)),
     ),
-    "objective": (CrossEntropy(), CrossEntropy(4.0), OVF(), OVF(detach_feedback=True), IRS(), IRS(n=2)),
+    "objective": (
+        CrossEntropy(),
+        CrossEntropy(4.0),
+        OVF(),
+        OVF(detach_feedback=True),
+        OVF(memory="lean"),
+        IRS(),
+        IRS(n=2),
+    ),
     "constraint": (NoConstraint(), Clip(), Clip(1.5)),
     "step": (Plain(),),
 }

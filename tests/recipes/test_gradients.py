@@ -113,6 +113,11 @@ OVF_CASES: dict[str, tuple[OVF, dict[str, Any]]] = {
         OVF(beta=0.5, batchnorm="backbone"),
         {"gammas": (0.01, 0.1, 1.0), "beta": 0.5},
     ),
+    "lean": (OVF(beta=0.5, memory="lean"), {"gammas": (0.01, 0.1, 1.0), "beta": 0.5}),
+    "lean, detached, rescaled": (
+        OVF(beta=0.5, detach_feedback=True, rescale_draws=True, memory="lean"),
+        {"gammas": (0.01, 0.1, 1.0), "beta": 0.5, "detach": True, "passes": (0, 0, 0)},
+    ),
 }
 
 

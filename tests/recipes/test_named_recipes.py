@@ -131,8 +131,10 @@ def test_wrong_names_are_refused_with_the_nearest(name: str, changes: dict[str, 
     [
         (lambda: OVF(beta=-1e-3), "beta must be a finite number ≥ 0, got -0.001"),
         (lambda: OVF(beta=float("nan")), "beta must be a finite number ≥ 0, got nan"),
-        (lambda: OVF(n=0), "n must be an integer ≥ 1, got 0"),
-        (lambda: OVF(n=1.5), "n must be an integer ≥ 1, got 1.5"),  # type: ignore[arg-type]
+        (lambda: OVF(n=0), "n must be an integer ≥ 1 and ≤ 1000, got 0"),
+        (lambda: OVF(n=1001), "n must be an integer ≥ 1 and ≤ 1000, got 1001"),
+        (lambda: OVF(memory="small"), "unknown memory 'small': known: fast, lean"),  # type: ignore[arg-type]
+        (lambda: OVF(n=1.5), "n must be an integer ≥ 1 and ≤ 1000, got 1.5"),  # type: ignore[arg-type]
         (lambda: OVF(delta_sigma=float("inf")), "delta_sigma must be a finite number, got inf"),
         (lambda: OVF(gamma="papr"), "unknown gamma 'papr': did you mean 'paper'"),  # type: ignore[arg-type]
         (lambda: OVF(batchnorm="al"), "unknown batchnorm 'al': did you mean 'all'"),  # type: ignore[arg-type]

@@ -25,6 +25,8 @@ from steadynet.training.callbacks import Keeper
 # 22 images in batches of 8: two whole batches and one of 6.
 SETTINGS = Settings(epochs=3, batch_size=8, lr=0.05, optimizer="sgd", seed=2, val_draws=2, checkpoint_every=2)
 
+LEAN = " lean"
+
 
 class Recorder(Clip):
     """Clipping that keeps each step's gradients and chip; it describes itself as clipping does."""
@@ -42,7 +44,9 @@ def train(
     """Train the reference's net in float64, and return all that ranks and processes should agree on."""
     recorder = Recorder(2.5)
     object.__setattr__(recorder, "gradients", [])
-    base = recipe(name, **({"beta": 0.1} if name in ("ovf", "irs") else {}))
+    base = recipe(name.removesuffix(LEAN), **({"beta": 0.1} if name.startswith(("ovf", "irs")) else {}))
+    if name.endswith(LEAN):
+        base = base.replace(memory="lean")
     if name == "irs":
         base = base.replace(heads_hidden=5)
     made = Recipe(base.variation, base.objective, recorder, base.step, name)

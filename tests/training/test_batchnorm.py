@@ -55,7 +55,10 @@ def expected(passes: list[tuple[float, int]]) -> tuple[Tensor, Tensor]:
         (OVF(), [(0.15, 0), (0.20, 1), (0.25, 2), (0.30, 3)]),
         (OVF(n=1), [(0.15, 0), (0.20, 1)]),
         (OVF(detach_feedback=True), [(0.15, 0), (0.20, 1), (0.25, 2), (0.30, 3)]),
+        (OVF(memory="lean"), [(0.15, 0), (0.20, 1), (0.25, 2), (0.30, 3)]),
+        (OVF(detach_feedback=True, memory="lean"), [(0.15, 0), (0.20, 1), (0.25, 2), (0.30, 3)]),
         (OVF(batchnorm="backbone"), [(0.15, 0)]),
+        (OVF(batchnorm="backbone", memory="lean"), [(0.15, 0)]),
         (OVF(batchnorm="backbone", rescale_draws=True), [(0.15, 0)]),
     ],
 )

@@ -42,7 +42,7 @@ def start(command: list[str], **environment: str) -> None:
 def by_torchrun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("torchrun")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    start([*launcher, str(SCRIPT), str(out), "noise", "ovf", "irs"])
+    start([*launcher, str(SCRIPT), str(out), "noise", "ovf", "ovf lean", "irs"])
     return out
 
 
@@ -60,9 +60,9 @@ def check_against_one_process(out: Path, name: str) -> None:
     for key in ("gradients", "chips", "state", "accuracy", "best", "loss"):
         assert differences(first[key], second[key], key) == []
     single = train(name, Hardware(accelerator="cpu", devices=1), None)
-    # Three batches an epoch, three epochs; OVF makes four forwards of each.
+    # Three batches an epoch, three epochs; OVF makes four forwards of each, and its lean form each of them twice.
     assert len(first["gradients"]) == len(single["gradients"]) == 9
-    assert len(first["chips"]) == len(single["chips"]) == (36 if name == "ovf" else 9)
+    assert len(first["chips"]) == len(single["chips"]) == {"ovf": 36, "ovf lean": 72}.get(name, 9)
     for found, expected in zip(first["gradients"], single["gradients"], strict=True):
         assert found.keys() == expected.keys()
         for parameter, gradient in expected.items():
@@ -76,9 +76,22 @@ def check_against_one_process(out: Path, name: str) -> None:
     assert first["loss"] == pytest.approx(single["loss"], rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["noise", "ovf", "irs"])
+@pytest.mark.parametrize("name", ["noise", "ovf", "ovf lean", "irs"])
 def test_torchruns_processes_train_as_one(name: str, by_torchrun: Path) -> None:
     check_against_one_process(by_torchrun, name)
+
+
+def test_ranks_that_compute_forwards_again_train_the_same(by_torchrun: Path) -> None:
+    fast, lean = left(by_torchrun, "ovf")[0], left(by_torchrun, "ovf lean")[0]
+    for found, expected in zip(lean["gradients"], fast["gradients"], strict=True):
+        for parameter, gradient in expected.items():
+            torch.testing.assert_close(found[parameter], gradient, rtol=1e-12, atol=1e-12)
+    for parameter, tensor in fast["state"].items():
+        torch.testing.assert_close(lean["state"][parameter], tensor, rtol=1e-12, atol=1e-12)
+    for step in range(9):
+        once, again = fast["chips"][4 * step : 4 * step + 4], lean["chips"][8 * step : 8 * step + 8]
+        for found, expected in zip(again, [*once, *once[::-1]], strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_the_ranks_share_one_folder(by_torchrun: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from steadynet.cli.options import DataOptions, ModelOptions, TrainingOptions
 from steadynet.cli.parser import CONFIG_NAME, Options, saved_options
@@ -26,7 +26,7 @@ BACKBONE = "backbone.safetensors"
 # Options that a run may be carried on with, whatever it was started with: where and how, not what, it computes.
 FREE = (
     "out", "data_root", "progress", "threads", "workers", "processes", "checkpoint_every", "loggers", "accelerator",
-    "devices", "nodes", "init",
+    "devices", "nodes", "init", "memory",
 )  # fmt: skip
 
 
@@ -213,12 +213,23 @@ def check_resumed(options: Options, folder: Path) -> None:
     changed = [
         f"--{name.replace('_', '-')} {saved[name]} there, {value} here"
         for name, value in now.items()
-        if name in saved and name not in FREE and saved[name] != value
+        if name in saved and name not in FREE and _binding(name, saved[name]) != _binding(name, value)
     ]
     if changed:
         raise SteadyNetError(
             f"{folder} was started with other options ({'; '.join(changed)}): leave them out"
         )
+
+
+def _binding(name: str, value: Any) -> Any:
+    """Return an option's value without those options of single recipes that a run may be carried on with."""
+    if name != "recipe_options" or not isinstance(value, dict):
+        return value
+    changes = cast("dict[str, dict[str, Any]]", value)
+    kept = {
+        recipe: {k: v for k, v in options.items() if k not in FREE} for recipe, options in changes.items()
+    }
+    return {recipe: options for recipe, options in kept.items() if options}
 
 
 @contextmanager

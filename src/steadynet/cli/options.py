@@ -167,6 +167,8 @@ class RecipeOptions:
         detach_feedback: The feedback gives the backbone no gradient (ovf, irs).
         rescale_draws: All forwards of a step share one draw, rescaled (ovf).
         batchnorm: Forwards that update BatchNorm's statistics (ovf).
+        memory: Keep all forwards until the backward (fast), or compute each again there (lean): the same numbers in a
+            third more time and the memory of about one forward (ovf).
         heads_noise: The feedback heads' weights are noisy too (irs).
         heads_hidden: Width of a head's hidden layer (irs).
         taps: Modules whose outputs feed the heads, from shallow to deep; found by rule by default (irs).
@@ -185,6 +187,7 @@ class RecipeOptions:
     detach_feedback: bool | None = None
     rescale_draws: bool | None = None
     batchnorm: Literal["all", "backbone"] | None = None
+    memory: Literal["fast", "lean"] | None = None
     heads_noise: bool | None = None
     heads_hidden: int | None = None
     taps: list[str] | None = None

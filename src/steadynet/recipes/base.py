@@ -12,6 +12,7 @@ imports torch, so that a recipe can be checked at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from steadynet.nvm.device import Device
     from steadynet.recipes.objective.taps import Tap
+
+# Metadata of a part's field that decides how a training is computed and not what comes out: it makes no other training.
+SAME_NUMBERS: Mapping[str, bool] = MappingProxyType({"same_numbers": True})
 
 
 class Pass(NamedTuple):
@@ -48,6 +52,7 @@ class Forwards(Protocol):
         sigma_d: float | None = None,
         update_batchnorm: bool = True,
         taps: Sequence[Tap] = (),
+        recompute: bool = False,
     ) -> Pass:
         """Run the backbone on a chip of its own.
 
@@ -56,6 +61,8 @@ class Forwards(Protocol):
             sigma_d: Their std; the step's own if None.
             update_batchnorm: Whether BatchNorm's running statistics learn from this forward.
             taps: Where to catch feature maps.
+            recompute: Whether the forward keeps neither its activations nor its chip, and runs again in the
+                backward, with the same chip, dropout and statistics: a forward's time for its memory. It has no taps.
         """
         ...
 

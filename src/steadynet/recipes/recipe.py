@@ -63,6 +63,14 @@ class Recipe:
         """Return name and parts as plain types, each part with its class under "class"."""
         return {"name": self.name, **{role: _describe(getattr(self, role)) for role in ROLES}}
 
+    def identity(self) -> dict[str, Any]:
+        """Return what `describe` does, without the options that change how a training is computed and not its numbers."""
+        described = self.describe()
+        for role in ROLES:
+            for name in _same_numbers(getattr(self, role)):
+                del described[role][name]
+        return described
+
     def replace(self, **changes: Any) -> Recipe:
         """Return the recipe with some options changed, by the flat names that the command line uses.
 
@@ -151,6 +159,13 @@ def recipe(name: str, **changes: Any) -> Recipe:
 def _field_names(part: Any) -> set[str]:
     # A user's own part may be any class with its role's methods; only a dataclass's fields can be changed by name.
     return {f.name for f in dataclasses.fields(part)} if dataclasses.is_dataclass(part) else set()
+
+
+def _same_numbers(part: Any) -> list[str]:
+    """Return the names of the part's fields that are marked as `SAME_NUMBERS`."""
+    if not dataclasses.is_dataclass(part) or isinstance(part, type):
+        return []
+    return [f.name for f in dataclasses.fields(part) if f.metadata.get("same_numbers", False)]
 
 
 def _describe(part: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from steadynet.chip import call_with, program
@@ -15,6 +16,7 @@ from steadynet.mapping import Layout
 from steadynet.nvm.device import Device
 from steadynet.recipes.base import Pass
 from steadynet.recipes.objective.taps import Tap
+from steadynet.training.recompute import recomputed
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -70,18 +72,36 @@ class StepForwards:
         sigma_d: float | None = None,
         update_batchnorm: bool = True,
         taps: Sequence[Tap] = (),
+        recompute: bool = False,
     ) -> Pass:
-        """Run the backbone on a chip of its own."""
+        """Run the backbone on a chip of its own.
+
+        Raises:
+            SteadyNetError: If feature maps are asked of a forward that keeps none.
+        """
         setting = self._setting
+        if recompute and taps:
+            raise SteadyNetError("a recomputed forward keeps no feature maps: leave out taps, or recompute")
         device = setting.trained
         if sigma_d is not None:
             device = (device or setting.deployed).at(sigma_d)
-        tensors: dict[str, Tensor] = {}
-        if device is not None:
-            tensors.update(self._program(setting.backbone, device, setting.layout, pass_, prefix=""))
-        if not update_batchnorm:
-            tensors.update({name: buffer.clone() for name, buffer in setting.backbone.named_buffers()})
-        return catch(setting.backbone, tensors, self._inputs, taps)
+
+        def forward(inputs: Any, buffers: Mapping[str, Tensor]) -> Pass:
+            tensors = dict(buffers)
+            if device is not None:
+                tensors.update(self._program(setting.backbone, device, setting.layout, pass_, prefix=""))
+            return catch(setting.backbone, tensors, inputs, taps)
+
+        if recompute and torch.is_grad_enabled():
+            output = recomputed(
+                setting.backbone,
+                self._inputs,
+                lambda inputs, buffers: forward(inputs, buffers).output,
+                keep_buffers=not update_batchnorm,
+            )
+            return Pass(output, ())
+        kept = {} if update_batchnorm else {n: b.clone() for n, b in setting.backbone.named_buffers()}
+        return forward(self._inputs, kept)
 
     def part(self, name: str, *inputs: Tensor, noisy: bool = True, pass_: int = 0) -> Tensor:
         """Run the child `name` of `parts`, its weights as noisy as the backbone's unless `noisy` is False."""

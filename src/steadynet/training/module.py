@@ -273,7 +273,7 @@ class TrainingModule(pl.LightningModule):
     def identity(self) -> dict[str, Any]:
         """Return what a resumed training must share with the one it resumes, as plain types."""
         return {
-            "recipe": plain(self.recipe.describe()),
+            "recipe": plain(self.recipe.identity()),
             "device": plain(dataclasses.asdict(self.target)),
             "settings": self.settings.identity(),
             "augment": self.augment,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from steadynet.errors import SteadyNetError, check_choice, check_integer, check_number
+from steadynet.recipes.base import SAME_NUMBERS
 from steadynet.recipes.objective.feedback import GammaOrder, check_feedback, combine
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 BatchNormPasses = Literal["all", "backbone"]
 BATCHNORM_PASSES: tuple[BatchNormPasses, ...] = ("all", "backbone")
+Memory = Literal["fast", "lean"]
+MEMORIES: tuple[Memory, ...] = ("fast", "lean")
+MOST_FORWARDS = 1000
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class OVF:
     Args:
         beta: β ≥ 0. The authors chose it by a search over 1e-1 … 1e-4: VGG-8 1e-3; ResNet-18 1e-4 on
             MNIST, 1e-1 on CIFAR-10 and -100, 1e-2 on Tiny ImageNet.
-        n: N ≥ 1, the number of feedback forwards.
+        n: N, the number of feedback forwards, 1 to 1000.
         delta_sigma: Δσ; it may be negative as long as no σ_d + n Δσ is.
         gamma: "paper", or "reversed" (the least noisy weighs 1).
         a_b: Amplification of the backbone's output; None for 1/(N+1).
@@ -40,6 +44,9 @@ class OVF:
         rescale_draws: Whether all forwards share one draw, rescaled to their σ, instead of a draw each.
         batchnorm: Which forwards update BatchNorm's running statistics: "all" (as the authors' code
             does) or "backbone" alone, so that the deployed statistics belong to σ_d.
+        memory: "fast" keeps all N + 1 forwards until the backward; "lean" keeps none of them and computes each
+            again when the backward comes to it, which takes a third more time and the memory of about one
+            forward. Gradients and statistics are the same, so a training may go on with the other one.
 
     Raises:
         SteadyNetError: If a value is out of its range.
@@ -57,12 +64,14 @@ class OVF:
     detach_feedback: bool = False
     rescale_draws: bool = False
     batchnorm: BatchNormPasses = "all"
+    memory: Memory = field(default="fast", metadata=SAME_NUMBERS)
 
     def __post_init__(self) -> None:
         check_feedback(self.beta, self.gamma, self.a_b, self.a_f, self.temperature)
-        check_integer("n", self.n, at_least=1)
+        check_integer("n", self.n, at_least=1, at_most=MOST_FORWARDS)
         check_number("delta_sigma", self.delta_sigma)
         check_choice("batchnorm", self.batchnorm, BATCHNORM_PASSES)
+        check_choice("memory", self.memory, MEMORIES)
 
     @property
     def gammas(self) -> tuple[float, ...]:
@@ -89,7 +98,8 @@ class OVF:
         """Return the loss of N + 1 forwards."""
         import torch
 
-        output = forwards.backbone().output
+        lean = self.memory == "lean"
+        output = forwards.backbone(recompute=lean).output
         feedback: list[Tensor] = []
         for n in range(1, self.n + 1):
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach_feedback):
@@ -97,6 +107,7 @@ class OVF:
                     pass_=0 if self.rescale_draws else n,
                     sigma_d=max(0.0, forwards.sigma_d + n * self.delta_sigma),
                     update_batchnorm=self.batchnorm == "all",
+                    recompute=lean,
                 )
             feedback.append(result.output)
         total = combine(output, feedback, self.gammas, beta=self.beta, a_b=self.a_b, a_f=self.a_f)
