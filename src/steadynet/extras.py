@@ -9,6 +9,7 @@ from steadynet.errors import SteadyNetError
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "ray": ("ray",),
     "tensorboard": ("tensorboard",),
 }
 

@@ -45,7 +45,7 @@ def run_in_processes(
 
         def start() -> None:
             # No more than can run: what the pool has queued cannot be taken back.
-            with _deaf_children():
+            with deaf_children():
                 for index, job in itertools.islice(waiting, processes - len(running)):
                     running[pool.submit(function, *job)] = index
 
@@ -68,7 +68,7 @@ def run_in_processes(
 
 
 @contextmanager
-def _deaf_children() -> Generator[None]:
+def deaf_children() -> Generator[None]:
     """Let processes that are started meanwhile ignore SIGINT, which a terminal sends to them too, until they train."""
     if threading.current_thread() is not threading.main_thread():
         yield

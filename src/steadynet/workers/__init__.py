@@ -1,0 +1,7 @@
+"""Work spread over the processes of one machine, or over the machines of a Ray cluster."""
+
+from __future__ import annotations
+
+from steadynet.workers.pool import Pool, open_workers
+
+__all__ = ["Pool", "open_workers"]
