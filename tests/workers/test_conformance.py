@@ -91,6 +91,18 @@ def test_an_error_of_the_callers_own_closes_the_pool(
             pool.map(["fine"])
 
 
+def test_a_stream_gives_each_job_once_and_closes_the_pool_if_it_is_left_early(
+    open_pool: Callable[..., Pool[Any, Any]], tmp_path: Path
+) -> None:
+    with open_pool(jobs.build_raiser, tmp_path) as pool:
+        assert sorted(pool.stream(["a", "b", "c"])) == [(0, "a"), (1, "b"), (2, "c")]
+        left = pool.stream(["a", *["wait"] * 3])
+        assert next(left) == (0, "a")
+        left.close()
+        with pytest.raises(SteadyNetError, match="closed"):
+            pool.map(["a"])
+
+
 def test_tensors_that_share_memory_still_do_and_the_callers_are_left_alone(
     open_pool: Callable[..., Pool[Any, Any]], request: pytest.FixtureRequest
 ) -> None:

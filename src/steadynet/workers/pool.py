@@ -7,7 +7,8 @@ test set) is sent once for each worker and not with each job.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -52,13 +53,14 @@ class Pool(ABC, Generic[Job, Result]):
             Exception: What `build` or a job raised. After any exception, Ctrl-C included, the pool is closed.
         """
         results: dict[int, Result] = {}
-        for index, result in self.stream(jobs):
-            results[index] = result
-            if on_done is not None:
-                on_done(index)
+        with closing(self.stream(jobs)) as finished:
+            for index, result in finished:
+                results[index] = result
+                if on_done is not None:
+                    on_done(index)
         return [results[index] for index in range(len(jobs))]
 
-    def stream(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Result]]:
+    def stream(self, jobs: Sequence[Job]) -> Generator[tuple[int, Result]]:
         """Yield (number, result) of each job, once, as it is finished; see `map`. If it is left early, the pool is closed."""
         if self._closed:
             raise SteadyNetError("these workers are closed: open others")
