@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from steadynet import data, models
     from steadynet.chip import Chip, program, run
+    from steadynet.compute import Compute
     from steadynet.data import DataSplits, ImageSet
     from steadynet.deploy import export
     from steadynet.errors import DivergenceError, SteadyNetError
     from steadynet.mapping import Layout, layout
     from steadynet.montecarlo import (
+        BlockDifference,
         BlockResult,
         Curve,
         MonteCarloResult,
+        block_difference,
         block_monte_carlo,
         curve,
         monte_carlo,
@@ -53,9 +56,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "BlockDifference": "montecarlo",
     "BlockResult": "montecarlo",
     "Chip": "chip",
     "Clip": "recipes",
+    "Compute": "compute",
     "CrossEntropy": "recipes",
     "Curve": "montecarlo",
     "DataSplits": "data",
@@ -79,6 +84,7 @@ _WHERE = {
     "StateDependent": "nvm.variation",
     "SteadyNetError": "errors",
     "Variation": "nvm.variation",
+    "block_difference": "montecarlo",
     "block_monte_carlo": "montecarlo",
     "curve": "montecarlo",
     "export": "deploy",
@@ -98,9 +104,11 @@ __all__ = [
     "OVF",
     "PRESETS",
     "RECIPES",
+    "BlockDifference",
     "BlockResult",
     "Chip",
     "Clip",
+    "Compute",
     "CrossEntropy",
     "Curve",
     "DataSplits",
@@ -121,6 +129,7 @@ __all__ = [
     "SteadyNetError",
     "Variation",
     "__version__",
+    "block_difference",
     "block_monte_carlo",
     "curve",
     "data",

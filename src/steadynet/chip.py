@@ -108,6 +108,7 @@ def program(
     transform: Transform | None = None,
     noise_device: torch.device | str | None = "cpu",
     prefix: str = "",
+    buffers: dict[str, Tensor] | None = None,
 ) -> Chip:
     """Program the weights of `model` onto devices once, and return what they then hold.
 
@@ -133,6 +134,8 @@ def program(
         noise_device: Where the errors are drawn: on the CPU by default, so that chips agree across hosts;
             None draws on each weight's own device, which is faster on a GPU (same law, other numbers).
         prefix: Put before each name when its errors are drawn, so that two models can share a draw.
+        buffers: Memory to be used again: tensors by name, filled at first use. The chip is overwritten by the
+            next one that is given the same.
 
     Returns:
         The chip, its tensors on the devices of the weights.
@@ -154,9 +157,19 @@ def program(
             seed, stream, draw, pass_, prefix + mapped.name, noise_device or source.device
         )
         with torch.no_grad():
-            value = program_tensor(source, device, generator)
+            value = program_tensor(source, device, generator, _buffer(buffers, mapped.name, source))
         tensors[mapped.name] = pass_through(source, value)
     return Chip(tensors, Draw(seed, stream, draw, pass_), where)
+
+
+def _buffer(buffers: dict[str, Tensor] | None, name: str, like: Tensor) -> Tensor | None:
+    if buffers is None:
+        return None
+    held = buffers.get(name)
+    if held is None or held.shape != like.shape or held.dtype != like.dtype or held.device != like.device:
+        held = torch.empty(like.shape, dtype=like.dtype, device=like.device)
+        buffers[name] = held
+    return held
 
 
 def run(model: nn.Module, chip: Mapping[str, Tensor], *args: Any, **kwargs: Any) -> Any:
@@ -209,15 +222,40 @@ def call_with(
     Raises:
         KeyError: If the model has no tensor of such a name; `run` checks them.
     """
+    return torch.func.functional_call(
+        model, places(model).spread(tensors), args, dict(kwargs or {}), tie_weights=False
+    )
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a model keeps each of its parameters and buffers.
+
+    Attributes:
+        by_name: Every name of a tensor, and the names under which `functional_call` must replace it.
+    """
+
+    by_name: Mapping[str, tuple[str, ...]]
+
+    def spread(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors by all their places.
+
+        Raises:
+            KeyError: If the model has no tensor of such a name.
+        """
+        return {place: tensor for name, tensor in tensors.items() for place in self.by_name[name]}
+
+
+def places(model: nn.Module) -> Places:
+    """Return where `model` keeps its tensors, to be asked once where it is called many times."""
     originals = dict(model.named_parameters(remove_duplicate=False))
     originals.update(cast("Iterator[tuple[str, Any]]", model.named_buffers(remove_duplicate=False)))
-    places: dict[Tensor, list[str]] = {}
+    found: dict[Tensor, list[str]] = {}
     for prefix, module in cast("Iterator[tuple[str, nn.Module]]", model.named_modules()):
         own = dict(module.named_parameters(recurse=False, remove_duplicate=False))
         own.update(
             cast("Iterator[tuple[str, Any]]", module.named_buffers(recurse=False, remove_duplicate=False))
         )
         for key, original in own.items():
-            places.setdefault(original, []).append(f"{prefix}.{key}" if prefix else key)
-    replaced = {place: tensor for name, tensor in tensors.items() for place in places[originals[name]]}
-    return torch.func.functional_call(model, replaced, args, dict(kwargs or {}), tie_weights=False)
+            found.setdefault(original, []).append(f"{prefix}.{key}" if prefix else key)
+    return Places({name: tuple(found[original]) for name, original in originals.items()})

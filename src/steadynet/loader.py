@@ -162,6 +162,10 @@ class Loader:
                 self._epoch, self._batch = epoch + 1, 0
             yield batch
 
+    def batch(self, indices: Sequence[int]) -> tuple[Any, Tensor]:
+        """Return inputs and labels of the images at `indices`, as they are in epoch 0."""
+        return next(iter(self._fetch([list(indices)], 0)))
+
     def _shares(self, epoch: int, start: int) -> list[list[int]]:
         if self.shuffle:
             generator = torch.Generator().manual_seed(stable_seed(self.seed, "order", epoch))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from steadynet.cli.command_options import CompareOptions, EvaluateOptions, ExportOptions, RunOptions
+from steadynet.cli.command_options import CompareOptions, ExportOptions, RunOptions
+from steadynet.cli.evaluate_options import EvaluateOptions
 from steadynet.cli.options import (
     DATA,
     DataOptions,

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 import steadynet as sn
 from montecarlo.slow_loop import figures_of, images, net, programmed, slow_monte_carlo
-from steadynet.montecarlo import engine
+from steadynet.montecarlo import images as images_module
 
 DEVICE = sn.Device(variation=sn.Gaussian(sigma_d=0.2))
 NAMES = ("accuracy", "nll", "brier", "calibration_error", "ekl_sum", "ekl_count")
@@ -97,9 +97,10 @@ def test_a_set_too_large_to_keep_is_read_anew_for_each_chip(monkeypatch: pytest.
     kept = sn.monte_carlo(net(), DEVICE, Jittered(), draws=3, batch_size=5)
     assert Jittered.reads == 12
     # Room for one batch, not for two.
-    monkeypatch.setattr(engine, "_KEEP_BYTES", 5 * 36 * 8)
+    monkeypatch.setattr(images_module, "KEEP_BYTES", 5 * 36 * 8)
     same(kept, sn.monte_carlo(net(), DEVICE, Jittered(), draws=3, batch_size=5))
-    assert Jittered.reads == 12 + 12 * (3 + 2)  # three chips, the clean and the quantised network
+    # One to see how large images are, then three chips, the clean and the quantised network.
+    assert Jittered.reads == 12 + 1 + 12 * (3 + 2)
 
 
 def test_draws_split_over_calls_join_to_those_of_one() -> None:
@@ -179,11 +180,11 @@ class Moves(nn.Sequential):
 
 def test_the_model_goes_to_the_computing_device_and_back() -> None:
     model = Moves(nn.Flatten(), nn.Linear(36, 4).double())
-    sn.monte_carlo(model, DEVICE, images(), draws=1, compute_device="cpu")
+    sn.monte_carlo(model, DEVICE, images(), draws=1, compute=sn.Compute(device="cpu"))
     assert model.sent == ["cpu", "cpu"]
     broken = Moves(nn.Flatten(), nn.Linear(36, 4).double(), broken=True)
     with pytest.raises(RuntimeError, match="no such device"):
-        sn.monte_carlo(broken, DEVICE, images(), draws=1, compute_device="meta")
+        sn.monte_carlo(broken, DEVICE, images(), draws=1, compute=sn.Compute(device="meta"))
     assert broken.sent == ["meta", "cpu"]
     assert broken.training
 

@@ -1,11 +1,11 @@
-"""What single commands are told beside the options of trainings: one run, evaluation, export, comparison."""
+"""What single commands are told beside the options of trainings: one run, export, comparison."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_type_hints
 
+from steadynet.cli.evaluate_options import check_sigmas
 from steadynet.cli.options import RecipeOptions
 from steadynet.cli.types import expected, fits
 from steadynet.errors import SteadyNetError, check_integer, check_number, unknown
@@ -41,62 +41,6 @@ class RunOptions:
         check_number("--sigma-d", self.sigma_d, at_least=0)
         check_integer("--seed", self.seed, at_least=0)
         check_resume(self.resume, self.overwrite)
-
-
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """Monte Carlo over simulated chips.
-
-    Args:
-        run: Folder of a finished training, or a file of weights; --run may be left out.
-        sigma_d: σ_d values to test at; one or more.
-        draws: R, simulated chips per σ_d, each fixed over all test images.
-        half_width: Means only, until their accuracy's interval is ± so many points: each chip then sees one block of
-            the images, for a fraction of the work. It takes the place of --draws.
-        max_draws: The most chips per σ_d with --half-width.
-        seed: Seed of the chips.
-        batch_size: Images at a time; it does not change the errors.
-        target_accuracy: Also tell the largest σ_d that keeps this accuracy (a fraction), and the yield at
-            each σ_d.
-        out: Folder for the JSON, the CSV and the figures; only the terminal by default.
-        overwrite: Empty the folder if it already holds something.
-        progress: Show a progress bar.
-    """
-
-    run: str | None = None
-    sigma_d: list[float] = field(default_factory=lambda: [0.1, 0.2, 0.3])
-    draws: int = 200
-    half_width: float | None = None
-    max_draws: int = 20_000
-    seed: int = 0
-    batch_size: int = 500
-    target_accuracy: float | None = None
-    out: str | None = None
-    overwrite: bool = False
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        if self.run is None:
-            raise SteadyNetError(
-                "name what to evaluate: steadynet evaluate RUN, a folder or a file of weights"
-            )
-        check_sigmas(self.sigma_d)
-        check_integer("--draws", self.draws, at_least=1)
-        check_integer("--seed", self.seed, at_least=0)
-        check_integer("--batch-size", self.batch_size, at_least=1)
-        if self.target_accuracy is not None:
-            check_number("--target-accuracy", self.target_accuracy, above=0, at_most=1)
-        check_integer("--max-draws", self.max_draws, at_least=100)
-        if self.half_width is not None:
-            check_number("--half-width (points)", self.half_width, above=0, at_most=50)
-            if self.target_accuracy is not None:
-                raise SteadyNetError(
-                    "--target-accuracy asks for a yield, which needs chips that each see all images: leave --half-width out"
-                )
-            if 0 in self.sigma_d:
-                raise SteadyNetError(
-                    "at sigma_d 0 all chips are alike: leave it out of --sigma-d with --half-width"
-                )
 
 
 @dataclass(frozen=True)
@@ -211,16 +155,6 @@ class CompareOptions:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise SteadyNetError(f"--seeds must be one count or seeds that differ, got {self.seeds}")
         return tuple(self.seeds)
-
-
-def check_sigmas(values: Sequence[float]) -> None:
-    """Raise unless `values` are σ_d values, at least one, none twice."""
-    if not values:
-        raise SteadyNetError("--sigma-d needs at least one value")
-    for value in values:
-        check_number("--sigma-d", value, at_least=0)
-    if len(set(values)) < len(values):
-        raise SteadyNetError(f"--sigma-d names a value twice: {' '.join(f'{value:g}' for value in values)}")
 
 
 def check_resume(resume: bool, overwrite: bool) -> None:

@@ -2,46 +2,59 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steadynet.cli import full, means
 from steadynet.cli.build import build_model, check_model, inputs, load_data, trained_weights
-from steadynet.cli.command_options import EvaluateOptions
 from steadynet.cli.compare import again
-from steadynet.cli.means import figures, print_means, run_means
+from steadynet.cli.evaluate_options import ComputeOptions, EvaluateOptions
 from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions
 from steadynet.cli.parser import Command, Options, parse, run_folder, saved_options
-from steadynet.cli.table import Row, print_table
+from steadynet.cli.table import print_table
+from steadynet.errors import SteadyNetError
 from steadynet.files import check_apart, check_folder, prepare_folder
 
 if TYPE_CHECKING:
-    from steadynet.montecarlo import BlockResult, Curve, MonteCarloResult
+    from torch import nn
+
+    from steadynet.data import DataSplits
+    from steadynet.montecarlo import Estimate
 
 COMMAND = Command(
     "evaluate",
-    "Simulate chips that hold a trained network, each fixed over all test images: what accuracy it keeps at "
-    "each sigma_d. Data, network and device are those of the run, unless given here.",
-    (DataOptions, ModelOptions, DeviceOptions, EvaluateOptions),
+    "Simulate chips that hold a trained network: what accuracy it keeps at each sigma_d. Data, network and "
+    "device are those of the run, unless given here.",
+    (DataOptions, ModelOptions, DeviceOptions, EvaluateOptions, ComputeOptions),
     positional="run",
     inherits=(DataOptions, ModelOptions, DeviceOptions),
     examples=(
         "steadynet evaluate runs/noise --sigma-d 0.1 0.2 0.3 --draws 200",
         "steadynet evaluate runs/noise --sigma-d 0.2 --half-width 0.5",
+        "steadynet evaluate runs/ovf --against runs/noise-t4 --sigma-d 0.2 --half-width 0.5",
         "steadynet evaluate runs/noise --device rram4 --target-accuracy 0.9 --out runs/noise-rram4",
-        "steadynet evaluate weights.safetensors --data mnist --model vgg8 --model.width 0.25",
+        "steadynet evaluate weights.safetensors --data mnist --model vgg8 --model.width 0.25 --processes 2",
     ),
 )
 
-KPP = (1, 5, 10)
-PREDICTIONS = {
-    "ekl": "EKL",
-    "nll": "neg. log-likelihood",
-    "brier": "Brier score",
-    "calibration_error": "calibration error",
-    "mutual_information": "mutual information",
-}
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What was found at one σ_d.
+
+    Attributes:
+        references: Accuracy of each clean network, and of it quantised without error.
+        first: Of the run.
+        second: Of the run that it is held against, if there is one.
+        difference: Accuracy of the first minus that of the second.
+    """
+
+    references: tuple[tuple[float, float], ...]
+    first: Any
+    second: Any = None
+    difference: Estimate | None = None
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,170 +63,130 @@ def main(argv: Sequence[str]) -> int:
     if options is None:
         return 0
     asked = options[EvaluateOptions]
-    weights = trained_weights(Path(asked.run or ""))
+    runs = [trained_weights(Path(run)) for run in (asked.run, asked.against) if run is not None]
     if asked.out is not None:
         check_folder(Path(asked.out), overwrite=asked.overwrite)
-        check_apart(Path(asked.out), weights, *inputs(options[DataOptions]))
-    return evaluate(options, weights)
+        for weights in runs:
+            check_apart(Path(asked.out), weights, *inputs(options[DataOptions]))
+    return evaluate(options, runs)
 
 
-def evaluate(options: Options, weights: Path) -> int:
-    """Simulate, print the table, and write the files if a folder was given."""
-    from steadynet.deploy import load_state
-    from steadynet.montecarlo import curve, monte_carlo
+def evaluate(options: Options, runs: Sequence[Path]) -> int:
+    """Simulate, print the tables, and write the files if a folder was given.
 
+    If the work ends early, by Ctrl-C or an error, what is finished is printed and written all the same.
+    """
     asked = options[EvaluateOptions]
     data = load_data(options[DataOptions])
-    model = build_model(options[ModelOptions], data.classes, data.shape)
-    load_state(model, weights)
-    check_model(model, data)
+    models = [_network(options, weights, data) for weights in runs]
     device = options[DeviceOptions].build(0.0)
-    if asked.half_width is not None:
-        clean = monte_carlo(model, device, data.test, draws=1, batch_size=asked.batch_size)
-        means = run_means(model, device, data.test, asked)
-        print_means(means, clean)
-        if asked.out is not None:
-            _write(options, [_row(result, clean, figures(result)) for result in means], weights)
-        return 0
-    found = curve(
-        model,
-        device,
-        data.test,
-        sorted(asked.sigma_d),
-        draws=asked.draws,
-        seed=asked.seed,
-        batch_size=asked.batch_size,
-        progress=asked.progress,
-    )
-    print_curve(found, asked.target_accuracy)
-    if asked.out is not None:
-        _write(
-            options,
-            [_row(result, result, _figures(result, asked.target_accuracy)) for result in found.results],
-            weights,
-        )
+    compute = options[ComputeOptions].build()
+    found: list[Found] = []
+    try:
+        if asked.means:
+            means.run(models, device, data.test, asked, compute, found)
+        else:
+            full.run(models, device, data.test, asked, compute, found)
+    except (KeyboardInterrupt, SteadyNetError):
+        if found:
+            _report(options, found, runs)
+        raise
+    _report(options, found, runs)
     return 0
 
 
-def print_curve(found: Curve, target: float | None) -> None:
-    """Print three tables with a line per sigma_d (accuracy, percentiles, what is predicted), and what they are of."""
-    first = found.results[0]
-    kept = [] if target is None else [f"yield at {100 * target:g} %"]
-    print_table(
-        ["sigma_d", "accuracy, %", "std over chips", "worst chip", *kept],
-        [_accuracy(result, target) for result in found.results],
-    )
-    print_table(
-        ["sigma_d", *(f"{k} % of chips below" for k in KPP)],
-        [_percentiles(result) for result in found.results],
-    )
-    print_table(["sigma_d", *PREDICTIONS.values()], [_predictions(result) for result in found.results])
+def _network(options: Options, weights: Path, data: DataSplits) -> nn.Module:
+    """Return the network of a run with its weights; of a second run by that run's own options, if it has them."""
+    from steadynet.deploy import load_state
+
+    asked, model = options[EvaluateOptions], options[ModelOptions]
+    if asked.against is not None and weights == trained_weights(Path(asked.against)):
+        saved = saved_options(run_folder({"run": asked.against}) or weights.parent)
+        own = {f.name: saved[f.name] for f in fields(ModelOptions) if f.name in saved}
+        model = ModelOptions(**own) if own else model
+    network = build_model(model, data.classes, data.shape)
+    load_state(network, weights)
+    check_model(network, data)
+    return network
+
+
+def _report(options: Options, found: Sequence[Found], runs: Sequence[Path]) -> None:
+    asked = options[EvaluateOptions]
+    show = means.show if asked.means else full.show
+    show(found, asked)
+    if asked.against is not None:
+        _show_differences(found, asked)
+    if asked.out is not None:
+        _write(options, found, runs)
+
+
+def _show_differences(found: Sequence[Found], asked: EvaluateOptions) -> None:
+    rows = [
+        (
+            f"{one.first.sigma_d:g}",
+            _points(one.first.accuracy, "{:.2f}"),
+            _points(one.second.accuracy, "{:.2f}"),
+            _points(one.difference, "{:+.2f}"),
+        )
+        for one in found
+        if one.difference is not None
+    ]
+    print_table(["sigma_d", f"{asked.run}, %", f"{asked.against}, %", "difference, points"], rows)
     print(
-        f"clean {100 * first.clean['accuracy']:.2f} %, quantised without error "
-        f"{100 * first.quantised['accuracy']:.2f} %; {first.images} test images, "
-        f"{max(result.draws for result in found.results)} chips each, seed {first.seed}"
+        f"difference: {asked.run} minus {asked.against} on the same chips and images, with an interval of its own; "
+        "one that holds 0 decides nothing"
     )
-    print(
-        "± and (… to …): 95 % interval over chips of this one network; it does not speak of other trainings or images"
-    )
-    if target is not None:
-        print(largest(found, target))
 
 
-def largest(found: Curve, target: float) -> str:
-    """Return the line on the largest sigma_d that keeps the mean accuracy at `target`."""
-    sigma = found.largest_sigma_d(target)
-    goal = f"a mean accuracy of {100 * target:g} %"
-    if sigma is None:
-        return f"{goal} is not kept even at sigma_d {found.sigma_d[0]:g}"
-    if math.isinf(sigma):
-        return f"{goal} is kept at all these sigma_d, up to {found.sigma_d[-1]:g}"
-    return f"{goal} is kept up to sigma_d {sigma:.3g} (interpolated)"
+def _points(estimate: Estimate, form: str) -> str:
+    half = "" if estimate.interval is None else f" ± {100 * estimate.half_width:.2f}"
+    return form.format(100 * estimate.mean) + half
 
 
-def _accuracy(result: MonteCarloResult, target: float | None) -> Row:
-    accuracy = result.accuracy
-    half = "" if accuracy.interval is None else f" ± {100 * accuracy.half_width:.2f}"
-    std = "-" if math.isnan(accuracy.std) else f"{100 * accuracy.std:.2f}"
-    line = [f"{result.sigma_d:g}", f"{100 * accuracy.mean:.2f}{half}", std, f"{100 * result.worst:.2f}"]
-    if target is not None:
-        kept = result.yield_at(target)
-        low, high = kept.interval
-        line.append(f"{100 * kept.value:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
-    return tuple(line)
-
-
-def _percentiles(result: MonteCarloResult) -> Row:
-    line = [f"{result.sigma_d:g}"]
-    for k in KPP:
-        found = result.percentile(k)
-        if result.deterministic:
-            told = "all chips alike"
-        elif found.interval is None:
-            told = f"needs at least {found.needs_draws} draws"
-        else:
-            told = f"{100 * found.interval.low:.2f} to {100 * found.interval.high:.2f}"
-        line.append(f"{100 * found.value:.2f} ({told})")
-    return tuple(line)
-
-
-def _predictions(result: MonteCarloResult) -> Row:
-    estimates = [getattr(result, name) for name in PREDICTIONS if name != "mutual_information"]
-    return (f"{result.sigma_d:g}", *map(str, estimates), f"{result.mutual_information:.4g}")
-
-
-def _row(
-    result: MonteCarloResult | BlockResult, clean: MonteCarloResult, found: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        "sigma_d": result.sigma_d,
-        "clean_accuracy": clean.clean["accuracy"],
-        "quantised_accuracy": clean.quantised["accuracy"],
-        "draws": result.draws,
-        "evaluation_seed": result.seed,
-        "images": result.images,
-        **found,
-        "accuracy_values": result.accuracy.values.tolist(),
-    }
-
-
-def _figures(result: MonteCarloResult, target: float | None) -> dict[str, Any]:
-    return result.figures() | ({} if target is None else {"yield": _yield(result, target)})
-
-
-def _write(options: Options, found: Sequence[dict[str, Any]], weights: Path) -> None:
-    from steadynet import __version__
+def _write(options: Options, found: Sequence[Found], runs: Sequence[Path]) -> None:
+    from steadynet.cli.compare import versions
     from steadynet.report import write_report
 
     asked = options[EvaluateOptions]
     out = prepare_folder(Path(asked.out or ""), overwrite=asked.overwrite)
-    run = saved_options(run_folder(options.values) or out)
-    # A file of weights alone does not tell how it was trained.
-    told = run.get("train_sigma_d") if run.get("train_sigma_d") is not None else run.get("sigma_d")
-    trained_at = told if isinstance(told, int | float) else None
-    rows = [
-        {
-            "recipe": run.get("recipe", weights.parent.name),
-            "seed": run.get("seed", 0),
-            "train_sigma_d": trained_at,
-            **row,
-        }
-        for row in found
-    ]
+    figures = means.figures if asked.means else full.figures
+    rows: list[dict[str, Any]] = []
+    for at, weights in enumerate(runs):
+        told = _origin(weights, asked.run if at == 0 else asked.against)
+        if len(runs) > 1:
+            # Two checkpoints of one training have one recipe and seed.
+            told["recipe"] = str(asked.run if at == 0 else asked.against)
+        for one in found:
+            clean, quantised = one.references[at]
+            accuracies = {"clean_accuracy": clean, "quantised_accuracy": quantised}
+            rows.append(told | accuracies | figures(one.second if at else one.first, asked))
     options.save(out)
-    about = {
-        "command": again("evaluate", out),
-        "version": __version__,
+    about: dict[str, Any] = {
+        "command": means.again(asked, out, [one.first for one in found])
+        if asked.means
+        else again("evaluate", out),
+        "versions": versions(),
         "options": options.config(),
     }
-    title = (
-        f"{options[DataOptions].data}, {options[ModelOptions].model}, {weights.parent.name or weights.name}"
-    )
+    if asked.against is not None:
+        about["against"] = [
+            {"sigma_d": one.first.sigma_d, **means.plain(one.difference)}
+            for one in found
+            if one.difference is not None
+        ]
+    name = runs[0].parent.name or runs[0].name
+    title = f"{options[DataOptions].data}, {options[ModelOptions].model}, {name}"
     for path in write_report(out, rows, title=title, about=about):
         print(path)
 
 
-def _yield(result: MonteCarloResult, target: float) -> dict[str, float]:
-    kept = result.yield_at(target)
-    low, high = kept.interval
-    return {"mean": kept.value, "lo": low, "hi": high, "accuracy": target}
+def _origin(weights: Path, run: str | None) -> dict[str, Any]:
+    """Return recipe, seed and σ_d of the training that gave the weights, as far as it told."""
+    saved = saved_options(run_folder({"run": run}) or weights.parent)
+    # A file of weights alone does not tell how it was trained.
+    told = saved.get("train_sigma_d") if saved.get("train_sigma_d") is not None else saved.get("sigma_d")
+    return {
+        "recipe": saved.get("recipe", weights.parent.name),
+        "seed": saved.get("seed", 0),
+        "train_sigma_d": told if isinstance(told, int | float) else None,
+    }

@@ -2,85 +2,147 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steadynet.cli.command_options import EvaluateOptions
+from steadynet.cli.evaluate_options import EvaluateOptions
+from steadynet.cli.parser import CONFIG_NAME
 from steadynet.cli.table import Row, print_table
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from steadynet.cli.evaluate import Found
+    from steadynet.compute import Compute
     from steadynet.data import ImageSet
-    from steadynet.montecarlo import BlockResult, Estimate, MonteCarloResult
+    from steadynet.montecarlo import BlockResult, Estimate
+    from steadynet.montecarlo.session import Session
     from steadynet.nvm.device import Device
 
 
-def run_means(
-    model: nn.Module, device: Device, test: ImageSet, asked: EvaluateOptions
-) -> tuple[BlockResult, ...]:
-    """Return the result at each sigma_d, told on stderr as it comes."""
-    from steadynet.montecarlo import block_monte_carlo
+def run(
+    models: Sequence[nn.Module],
+    device: Device,
+    test: ImageSet,
+    asked: EvaluateOptions,
+    compute: Compute,
+    found: list[Found],
+) -> None:
+    """Append what is found at each σ_d as it is finished, and tell so on stderr."""
+    from steadynet.cli.evaluate import Found
+    from steadynet.montecarlo.blocks import BlockDesign, mean_difference, means
+    from steadynet.montecarlo.session import Session
 
-    found: list[BlockResult] = []
-    for sigma_d in sorted(asked.sigma_d):
-        result = block_monte_carlo(
-            model,
-            device.at(sigma_d),
-            test,
-            half_width=(asked.half_width or 0.0) / 100,
-            max_draws=asked.max_draws,
-            seed=asked.seed,
-        )
-        if asked.progress:
-            print(
-                f"sigma_d {sigma_d:g}: {result.draws} chips in {result.seconds:.1f} s",
-                file=sys.stderr,
-                flush=True,
-            )
-        found.append(result)
-    return tuple(found)
-
-
-def print_means(found: Sequence[BlockResult], clean: MonteCarloResult) -> None:
-    """Print a line per sigma_d, and what the figures are of."""
-    print_table(
-        [
-            "sigma_d",
-            "accuracy, %",
-            "EKL",
-            "neg. log-likelihood",
-            "Brier score",
-            "chips",
-            "blocks × cycles",
-            "seconds",
-        ],
-        [_line(result) for result in found],
+    design = BlockDesign(
+        None if asked.half_width is None else asked.half_width / 100,
+        asked.blocks,
+        asked.cycles,
+        asked.max_draws,
     )
-    first = found[0]
+    with ExitStack() as stack:
+        sessions = [
+            stack.enter_context(
+                Session(
+                    model,
+                    device,
+                    test,
+                    seed=asked.seed,
+                    stream="test",
+                    batch_size=asked.batch_size,
+                    compute=compute,
+                    shuffled=True,
+                )
+            )
+            for model in models
+        ]
+        design.check(sessions[0].images, min(asked.sigma_d))
+        references = tuple(_reference(session) for session in sessions)
+        for sigma_d in sorted(asked.sigma_d):
+            if len(sessions) == 1:
+                one = Found(references, means(sessions[0], sigma_d, design))
+            else:
+                pair = mean_difference(sessions[0], sessions[1], sigma_d, design)
+                one = Found(references, pair.first, pair.second, pair.accuracy)
+            found.append(one)
+            if asked.progress:
+                print(
+                    f"sigma_d {sigma_d:g}: {one.first.draws} chips in {one.first.seconds:.1f} s",
+                    file=sys.stderr,
+                    flush=True,
+                )
+
+
+def _reference(session: Session) -> tuple[float, float]:
+    clean, quantised = session.reference()
+    return clean.correct / clean.images, quantised.correct / quantised.images
+
+
+def show(found: Sequence[Found], asked: EvaluateOptions) -> None:
+    """Print a line per sigma_d, and what the figures are of."""
+    results: list[BlockResult] = [one.first for one in found]
+    columns = [
+        "sigma_d",
+        "accuracy, %",
+        "EKL",
+        "neg. log-likelihood",
+        "Brier score",
+        "chips",
+        "blocks × cycles",
+    ]
+    print_table([*columns, "seconds"], [_line(result) for result in results])
+    first, (clean, quantised) = results[0], found[0].references[0]
     print(
-        f"clean {100 * clean.clean['accuracy']:.2f} %, quantised without error {100 * clean.quantised['accuracy']:.2f} %; "
+        f"clean {100 * clean:.2f} %, quantised without error {100 * quantised:.2f} %; "
         f"{first.images} test images, seed {first.seed}; each chip sees one block of images"
     )
     print("±: 95 % interval over chips of this one network; it does not speak of other trainings or images")
-    if short := [result for result in found if not result.reached]:
+    if short := [result for result in results if not result.reached and asked.against is None]:
         told = ", ".join(f"{result.sigma_d:g}" for result in short)
-        print(f"at sigma_d {told} --max-draws ended the work before the interval was as narrow as asked for")
-    print(
-        "percentiles, the worst chip and yields need chips that each see all images: leave --half-width out"
-    )
+        ended = "--cycles" if asked.cycles is not None else "--max-draws"
+        print(f"at sigma_d {told} {ended} ended the work before the interval was as narrow as asked for")
+    print("percentiles, the worst chip and yields need chips that each see all images: --design full")
 
 
-def figures(result: BlockResult) -> dict[str, Any]:
+def again(asked: EvaluateOptions, out: Path, results: Sequence[BlockResult]) -> str:
+    """Return the command lines that give the very numbers again: a pilot's choice depends on the clock, so they name it."""
+    lines: list[str] = []
+    for result in results:
+        into = f"{out}-again" + (f"-{result.sigma_d:g}" if len(results) > 1 else "")
+        words = [
+            "steadynet",
+            "evaluate",
+            "--config",
+            str(out / CONFIG_NAME),
+            "--sigma-d",
+            f"{result.sigma_d:g}",
+        ]
+        words += ["--design", "blocks", "--blocks", str(result.blocks), "--cycles", str(result.cycles)]
+        lines.append(shlex.join([*words, "--out", into]))
+    return " && ".join(lines)
+
+
+def figures(result: BlockResult, asked: EvaluateOptions) -> dict[str, Any]:
     """Return what a row of results holds of it, as plain types."""
-    found: dict[str, Any] = {
-        name: _plain(getattr(result, name)) for name in ("accuracy", "ekl", "nll", "brier")
+    return {
+        "sigma_d": result.sigma_d,
+        "draws": result.draws,
+        "evaluation_seed": result.seed,
+        "images": result.images,
+        **{name: plain(getattr(result, name)) for name in ("accuracy", "ekl", "nll", "brier")},
+        "blocks": result.blocks,
+        "cycles": result.cycles,
+        "reached": result.reached,
+        "seconds": round(result.seconds, 3),
+        "accuracy_values": result.accuracy.values.tolist(),
     }
-    return {**found, "blocks": result.blocks, "cycles": result.cycles, "reached": result.reached}
 
 
-def _plain(estimate: Estimate) -> dict[str, float | None]:
+def plain(estimate: Estimate) -> dict[str, float | None]:
+    """Return a mean, its std and its interval's ends."""
     low, high = estimate.interval or (None, None)
     return {"mean": estimate.mean, "std": estimate.std, "lo": low, "hi": high}
 

@@ -8,101 +8,88 @@ any figure of a single chip over all images: percentiles, the worst chip, a yiel
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, NoReturn, cast
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.utils.data import Subset
+from torch import nn
 
-from steadynet.chip import program, run
-from steadynet.data.imageset import ImageSet
+from steadynet.compute import Compute
 from steadynet.errors import SteadyNetError, check_integer, check_number
-from steadynet.loader import Loader, as_dataset
-from steadynet.mapping import Layout, check_finite, layout
+from steadynet.montecarlo.block_result import BlockResult, accuracy_of, estimates_of
 from steadynet.montecarlo.estimates import Estimate
-from steadynet.montecarlo.intervals import Interval, Values
-from steadynet.montecarlo.metrics import measure
+from steadynet.montecarlo.intervals import Values
 from steadynet.montecarlo.pilot import FIRST_LOOK, Pilot, from_table
-from steadynet.montecarlo.stratified import stratified_interval, stratified_mean, stratified_ratio
+from steadynet.montecarlo.session import Session
 from steadynet.nvm.device import Device
-from steadynet.randomness import Stream, stable_seed
+from steadynet.randomness import Stream
 
-PILOT_DRAWS, PILOT_IMAGES = 20, 200
+HALF_WIDTH = 0.005
 
 
-@dataclass(frozen=True, eq=False)
-class BlockResult:
-    """Means over chips and images of one trained network, by blocks.
+@dataclass(frozen=True)
+class BlockDesign:
+    """How many blocks and cycles, or how narrow an interval.
 
-    Intervals are over chips, on these images: they speak neither of other trainings nor of other test images.
+    Args:
+        half_width: Of the 95 % interval of the accuracy, as a fraction: cycles are run until it is as narrow, looking
+            first at 100 block draws. 0.005 if neither it nor `cycles` is given.
+        blocks: B; chosen by a pilot of 20 chips on 200 images if None. The pilot's draws are in no figure.
+        cycles: C, a fixed number, for which `blocks` must be given: they end the work, however wide the interval.
+        max_draws: The most block draws; where they do not suffice, the result says so.
 
-    Attributes:
-        sigma_d: σ_d of the device.
-        device: The device in words.
-        seed: Seed of the draws.
-        images: Test images.
-        blocks: B.
-        cycles: C; there were B · C draws.
-        half_width: What was asked for.
-        reached: Whether the accuracy's interval is as narrow.
-        accuracy: Top-1 accuracy, as a fraction. Its values are those of the cycles, each over all images.
-        nll: Negative log-likelihood per image, in nats.
-        brier: Brier score per image.
-        ekl: Mean −log p_y over the correct predictions.
-        seconds: Wall-clock time, pilot included.
-        pilot: What B was chosen by; None where it was given.
+    Raises:
+        SteadyNetError: If a number is out of range, there are fewer than two cycles, `max_draws` does not allow two,
+            or values contradict each other.
     """
 
-    sigma_d: float
-    device: str
-    seed: int
-    images: int
-    blocks: int
-    cycles: int
-    half_width: float
-    reached: bool
-    accuracy: Estimate
-    nll: Estimate
-    brier: Estimate
-    ekl: Estimate
-    seconds: float
-    pilot: Pilot | None
+    half_width: float | None = None
+    blocks: int | None = None
+    cycles: int | None = None
+    max_draws: int = 20_000
+
+    def __post_init__(self) -> None:
+        check_integer("max_draws", self.max_draws, at_least=FIRST_LOOK)
+        if self.half_width is not None:
+            check_number("half_width", self.half_width, above=0, at_most=0.5)
+        if self.blocks is not None:
+            check_integer("blocks", self.blocks, at_least=1)
+            if 2 * self.blocks > self.max_draws:
+                raise SteadyNetError(
+                    f"max_draws {self.max_draws} allows no two cycles over {self.blocks} blocks: "
+                    f"raise it to {2 * self.blocks} or more"
+                )
+        if self.cycles is not None:
+            check_integer("cycles", self.cycles, at_least=1)
+            if self.blocks is None:
+                raise SteadyNetError("cycles need blocks: say how many blocks each goes over")
+            if self.cycles < 2:
+                raise SteadyNetError(
+                    f"an interval needs at least 2 cycles over the blocks, got {self.cycles}"
+                )
+            check_integer("cycles", self.cycles, at_least=2)
 
     @property
-    def draws(self) -> int:
-        """B · C, the number of chips, each seen by one block."""
-        return self.blocks * self.cycles
+    def target(self) -> float | None:
+        """The half-width that is wanted, if one is."""
+        if self.half_width is None and self.cycles is None:
+            return HALF_WIDTH
+        return self.half_width
 
-    def percentile(self, k: float) -> NoReturn:
-        """Raise `SteadyNetError`: no chip saw all images."""
-        raise SteadyNetError(
-            f"percentile {k:g} needs chips that each see all images: use monte_carlo(…) with draws=…"
-        )
-
-    def yield_at(self, accuracy: float) -> NoReturn:
-        """Raise `SteadyNetError`: no chip saw all images."""
-        raise SteadyNetError(
-            f"the yield at {accuracy:g} needs chips that each see all images: use monte_carlo(…) with draws=…"
-        )
-
-    def summary(self) -> str:
-        """Return the figures as lines of text, with draws, seed, and what the intervals are of."""
-        lines = [
-            f"{self.blocks} blocks × {self.cycles} cycles = {self.draws} chips (seed {self.seed}) of {self.device}, "
-            f"{self.images} images, {self.seconds:.1f} s",
-            f"accuracy            {self.accuracy.mean:.2%} ± {100 * self.accuracy.half_width:.2f} points"
-            + ("" if self.reached else f" (asked for: {100 * self.half_width:g}; raise max_draws)"),
-        ]
-        lines += [
-            f"{label:<20}{getattr(self, name)}"
-            for name, label in (("ekl", "EKL"), ("nll", "neg. log-likelihood"), ("brier", "Brier score"))
-        ]
-        lines.append("± : 95 % interval over chips of this one network; not over trainings or test images")
-        return "\n".join(lines)
+    def check(self, images: int, sigma_d: float) -> None:
+        """Raise `SteadyNetError` if it cannot be done with so many images, or chips are all alike."""
+        if sigma_d == 0:
+            raise SteadyNetError("at sigma_d 0 all chips are alike: monte_carlo runs the one there is")
+        if images < 2:
+            raise SteadyNetError(f"blocks need at least 2 images, got {images}")
+        if self.blocks is not None and self.blocks > images:
+            raise SteadyNetError(
+                f"{self.blocks} blocks are more than the {images} images: ask for {images} or fewer"
+            )
 
 
 def block_monte_carlo(
@@ -110,16 +97,18 @@ def block_monte_carlo(
     device: Device,
     test: Any,
     *,
-    half_width: float = 0.005,
+    half_width: float | None = None,
     blocks: int | None = None,
+    cycles: int | None = None,
     max_draws: int = 20_000,
     seed: int = 0,
     stream: Stream = "test",
+    compute: Compute | None = None,
 ) -> BlockResult:
     """Return the mean accuracy that `model` keeps on `device`, with an interval as narrow as asked for.
 
-    Cycles are run until the 95 % interval of the accuracy is narrow enough, looking first at 100 block draws. The
-    images' order is a function of their number alone, so two networks of a seed share chips and blocks.
+    The design "auto" leaves `blocks` to a pilot; the design "blocks" names them. The images' order is a function of their
+    number alone, so two networks of a seed share chips and blocks where B is the same.
 
     Example:
         >>> import steadynet as sn, torch
@@ -133,176 +122,189 @@ def block_monte_carlo(
         model: A trained network; its mode and weights are as before afterwards.
         device: Where it is programmed, with σ_d > 0.
         test: A map-style dataset of (input, label), or a pair of tensors.
-        half_width: Of the interval, as a fraction: 0.005 is half a point.
-        blocks: B; chosen by a pilot of 20 chips on 200 images if None. The pilot's draws are in no figure.
+        half_width: Of the interval, as a fraction: 0.005 is half a point, and the default without `cycles`.
+        blocks: B; chosen by a pilot of 20 chips on 200 images if None, by the clock among others: name it to get the
+            very same numbers again.
+        cycles: C, a fixed number, which ends the work however wide the interval; it needs `blocks`.
         max_draws: The most block draws; where they do not suffice, `reached` is False.
         seed: Of the chips.
         stream: "test"; "validation" for figures that choose something.
+        compute: Where and how it is computed, and by how many processes.
 
     Raises:
         SteadyNetError: If a number is out of range, blocks outnumber images, max_draws does not allow two cycles and the
             first look, or anything that `monte_carlo` refuses.
     """
-    check_number("half_width", half_width, above=0, at_most=0.5)
-    check_integer("max_draws", max_draws, at_least=FIRST_LOOK)
-    if device.sigma_d == 0:
-        raise SteadyNetError("at sigma_d 0 all chips are alike: monte_carlo runs the one there is")
-    dataset = as_dataset(test, "test data")
-    images = len(dataset)  # pyright: ignore[reportArgumentType] (as_dataset checks it)
-    if images < 2:
-        raise SteadyNetError(f"blocks need at least 2 images, got {images}")
-    if blocks is not None:
-        check_integer("blocks", blocks, at_least=1)
-        if blocks > images:
-            raise SteadyNetError(
-                f"{blocks} blocks are more than the {images} images: ask for {images} or fewer"
+    design = BlockDesign(half_width, blocks, cycles, max_draws)
+    with Session(model, device, test, seed=seed, stream=stream, compute=compute, shuffled=True) as session:
+        return means(session, device.sigma_d, design)
+
+
+def means(session: Session, sigma_d: float, design: BlockDesign) -> BlockResult:
+    """Return the result at one σ_d, of a shuffled session that may be asked for others."""
+    return _run([session], sigma_d, design, lambda tables, sizes: accuracy_of(tables[0][:, :, 0], sizes))[0]
+
+
+@dataclass(frozen=True, eq=False)
+class BlockDifference:
+    """Two networks on the same chips' errors and the same images.
+
+    Attributes:
+        accuracy: Accuracy of the first minus that of the second, with the interval of the difference over chips.
+        first: What the first keeps.
+        second: What the second keeps.
+        half_width: What was asked for; None where the number of cycles was given.
+        reached: Whether the difference's interval is as narrow.
+    """
+
+    accuracy: Estimate
+    first: BlockResult
+    second: BlockResult
+    half_width: float | None
+    reached: bool
+
+
+def block_difference(
+    first: nn.Module,
+    second: nn.Module,
+    device: Device,
+    test: Any,
+    *,
+    half_width: float | None = None,
+    blocks: int | None = None,
+    cycles: int | None = None,
+    max_draws: int = 20_000,
+    seed: int = 0,
+    stream: Stream = "test",
+    compute: Compute | None = None,
+) -> BlockDifference:
+    """Return the accuracy of `first` minus that of `second`, until the interval of the *difference* is narrow enough.
+
+    Both see the same draws and the same blocks; where their weights have the same names and shapes, the devices of both err
+    alike, and the difference varies less than either.
+
+    Example:
+        >>> import steadynet as sn, torch
+        >>> nets = [torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3)) for _ in range(2)]
+        >>> x, y = torch.randn(300, 1, 4, 4), torch.arange(300) % 3
+        >>> device = sn.Device(variation=sn.Gaussian(0.1))
+        >>> sn.block_difference(*nets, device, (x, y), blocks=50, cycles=2).first.draws
+        100
+
+    Args:
+        first: A trained network.
+        second: Another, for the same images.
+        device: Where both are programmed, with σ_d > 0.
+        test: As for `block_monte_carlo`, and so are the others.
+        half_width: Of the difference's interval, as a fraction.
+        blocks: B.
+        cycles: C.
+        max_draws: The most block draws, each of both networks.
+        seed: Of the chips.
+        stream: Of the chips.
+        compute: Where and how it is computed.
+
+    Raises:
+        SteadyNetError: As `block_monte_carlo`.
+    """
+    design = BlockDesign(half_width, blocks, cycles, max_draws)
+    with ExitStack() as stack:
+        sessions = [
+            stack.enter_context(
+                Session(model, device, test, seed=seed, stream=stream, compute=compute, shuffled=True)
             )
-        if 2 * blocks > max_draws:
-            raise SteadyNetError(
-                f"max_draws {max_draws} allows no two cycles over {blocks} blocks: raise it to {2 * blocks} or more"
-            )
-    where = layout(model, device)
-    check_finite(model)
-    order = torch.randperm(images, generator=torch.Generator().manual_seed(stable_seed("blocks", images)))
-    work = _Work(model, device, where, dataset, order, seed)
+            for model in (first, second)
+        ]
+        return mean_difference(sessions[0], sessions[1], device.sigma_d, design)
+
+
+def mean_difference(first: Session, second: Session, sigma_d: float, design: BlockDesign) -> BlockDifference:
+    """Return the difference at one σ_d, of two shuffled sessions on the same images."""
+    one, other = _run([first, second], sigma_d, design, _difference)
+    found = _difference([one.cells, other.cells], one.sizes)
+    return BlockDifference(found, one, other, design.target, _narrow(found, design))
+
+
+def _difference(tables: Sequence[Values], sizes: Values) -> Estimate:
+    return accuracy_of(tables[0][:, :, 0] - tables[1][:, :, 0], sizes, low=-1.0)
+
+
+def _narrow(found: Estimate, design: BlockDesign) -> bool:
+    return design.target is None or found.half_width <= design.target
+
+
+def _run(
+    sessions: Sequence[Session],
+    sigma_d: float,
+    design: BlockDesign,
+    judge: Callable[[Sequence[Values], Values], Estimate],
+) -> list[BlockResult]:
+    """Run cycles, of all sessions alike, until the interval that `judge` returns is narrow enough."""
+    images = sessions[0].images
+    design.check(images, sigma_d)
     started = time.perf_counter()
-    modes = [module.training for module in model.modules()]
-    try:
-        model.eval()
-        with torch.no_grad():
-            pilot = None if blocks is not None else work.pilot()
-            if blocks is None and pilot is not None:
-                blocks = min(pilot.blocks(images, half_width), max_draws // 2)
-            parts = work.cut(blocks or 1)
-            cycles: list[Values] = []
-            while not _enough(cycles, parts, half_width, max_draws):
-                first = len(cycles) * len(parts)
-                rows = [work.block(part, first + b, stream) for b, part in enumerate(parts)]
-                cycles.append(np.array(rows, dtype=np.float64))
-    finally:
-        for module, training in zip(model.modules(), modes, strict=True):
-            module.training = training
-    return _result(work, parts, cycles, half_width, time.perf_counter() - started, pilot)
+    pilot = _pilot(sessions, sigma_d) if design.blocks is None else None
+    blocks = design.blocks or 1
+    if pilot is not None:
+        blocks = min(pilot.blocks(images, design.target or HALF_WIDTH), design.max_draws // 2)
+    sizes = np.array([len(part) for part in np.array_split(np.arange(images), blocks)], dtype=np.int64)
+    ends = [0, *itertools.accumulate(int(size) for size in sizes)]
+    cycles: list[list[Values]] = [[] for _ in sessions]
+    tables: list[Values] = []
+    while not tables or not _enough(judge(tables, sizes.astype(np.float64)), tables[0], design):
+        for _ in range(1 if tables else 2):
+            first = len(cycles[0]) * blocks
+            cells = [(first + b, ends[b], ends[b + 1]) for b in range(blocks)]
+            for session, rows in zip(sessions, cycles, strict=True):
+                rows.append(session.cells(sigma_d, cells))
+        tables = [np.array(rows) for rows in cycles]
+    seconds = time.perf_counter() - started
+    return [
+        _result(session, sigma_d, table, sizes.astype(np.float64), design, seconds, pilot)
+        for session, table in zip(sessions, tables, strict=True)
+    ]
 
 
-class _Work:
-    """The model on chips, block by block."""
-
-    def __init__(
-        self, model: nn.Module, device: Device, where: Layout, dataset: Any, order: Tensor, seed: int
-    ) -> None:
-        self.model, self.device, self.where, self.seed = model, device, where, seed
-        self.dataset, self.order = dataset, order
-        self.target = next(model.parameters()).device
-
-    def cut(self, blocks: int) -> list[tuple[Any, Tensor]]:
-        """Return the images and labels of each block, in memory; sizes differ by one at most."""
-        return [self._fetch(part) for part in torch.tensor_split(self.order, blocks)]
-
-    def block(self, part: tuple[Any, Tensor], draw: int, stream: Stream) -> tuple[float, float, float, float]:
-        """Return accuracy, NLL, Brier score and EKL's numerator, each per image of the block, on the chip of `draw`."""
-        logits = self._logits(part[0], draw, stream)
-        sums = measure(logits, part[1])[0]
-        return (
-            sums.correct / sums.images,
-            sums.nll / sums.images,
-            sums.brier / sums.images,
-            sums.ekl / sums.images,
-        )
-
-    def pilot(self) -> Pilot:
-        """Return costs and variance components, from the draws of the stream "pilot" on some of the images."""
-        chosen = self.order[:PILOT_IMAGES]
-        inputs, labels = self._fetch(chosen)
-        right: list[Values] = []
-        programming = computing = 0.0
-        for draw in range(PILOT_DRAWS):
-            begun = time.perf_counter()
-            chip = program(
-                self.model, self.device, seed=self.seed, draw=draw, stream="pilot", layout=self.where
-            )
-            halfway = time.perf_counter()
-            predicted = run(self.model, chip, inputs).argmax(1).cpu()
-            right.append((predicted == labels).double().numpy())
-            if draw:  # The first draw pays for what is set up once.
-                programming += halfway - begun
-                computing += time.perf_counter() - halfway
-        return from_table(np.array(right), programming / (PILOT_DRAWS - 1), computing / (PILOT_DRAWS - 1))
-
-    def _fetch(self, indices: Tensor) -> tuple[Any, Tensor]:
-        if isinstance(self.dataset, ImageSet):
-            inputs, labels = self.dataset.batch(indices, augment_key=None)
-        else:
-            subset: Subset[Any] = Subset(self.dataset, cast("list[int]", indices.tolist()))
-            inputs, labels = next(iter(Loader(subset, batch_size=len(indices), shuffle=False)))
-        return inputs.to(self.target), labels
-
-    def _logits(self, inputs: Any, draw: int, stream: Stream) -> Tensor:
-        chip = program(self.model, self.device, seed=self.seed, draw=draw, stream=stream, layout=self.where)
-        return run(self.model, chip, inputs)
-
-
-def _enough(cycles: Sequence[Values], parts: Sequence[Any], half_width: float, max_draws: int) -> bool:
-    draws = len(cycles) * len(parts)
-    if len(cycles) < 2:
-        return False
-    if draws + len(parts) > max_draws:
-        return True
-    if draws < FIRST_LOOK:
-        return False
-    return _accuracy(cycles, parts).half_width <= half_width
-
-
-def _weights(parts: Sequence[tuple[Any, Tensor]]) -> tuple[Values, Values]:
-    """Return each block's share of the images, and the least by which its accuracy can deviate."""
-    sizes = np.array([len(labels) for _, labels in parts], dtype=np.float64)
-    return sizes / sizes.sum(), 1 / sizes
-
-
-def _accuracy(cycles: Sequence[Values], parts: Sequence[tuple[Any, Tensor]]) -> Estimate:
-    weights, deviation = _weights(parts)
-    values: Values = np.array(cycles)[:, :, 0]
-    low, high = stratified_interval(values, weights, deviation=deviation)
-    return _estimate(values, weights, (max(0.0, low), min(1.0, high)))
-
-
-def _estimate(values: Values, weights: Values, interval: tuple[float, float]) -> Estimate:
-    per_cycle: Values = values @ weights
-    return Estimate(
-        stratified_mean(values, weights), float(np.std(per_cycle, ddof=1)), Interval(*interval), per_cycle
+def _pilot(sessions: Sequence[Session], sigma_d: float) -> Pilot:
+    tried = [session.trial(sigma_d) for session in sessions]
+    right = tried[0].right if len(tried) == 1 else tried[0].right - tried[1].right
+    return from_table(
+        right, sum(one.program_seconds for one in tried), sum(one.pass_seconds for one in tried)
     )
+
+
+def _enough(found: Estimate, table: Values, design: BlockDesign) -> bool:
+    cycles, blocks = table.shape[:2]
+    if design.cycles is not None:
+        return cycles >= design.cycles
+    if (cycles + 1) * blocks > design.max_draws:
+        return True
+    return cycles * blocks >= FIRST_LOOK and _narrow(found, design)
 
 
 def _result(
-    work: _Work,
-    parts: Sequence[tuple[Any, Tensor]],
-    cycles: Sequence[Values],
-    half_width: float,
+    session: Session,
+    sigma_d: float,
+    table: Values,
+    sizes: Values,
+    design: BlockDesign,
     seconds: float,
     pilot: Pilot | None,
 ) -> BlockResult:
-    weights, _ = _weights(parts)
-    table: Values = np.array(cycles)
-    accuracy = _accuracy(cycles, parts)
-    nll, brier = (
-        _estimate(table[:, :, i], weights, stratified_interval(table[:, :, i], weights)) for i in (1, 2)
-    )
-    ratio, interval = stratified_ratio(table[:, :, 3], table[:, :, 0], weights)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        each: Values = (table[:, :, 3] @ weights) / (table[:, :, 0] @ weights)
+    estimates = estimates_of(table, sizes)
     return BlockResult(
-        sigma_d=work.device.sigma_d,
-        device=str(work.device),
-        seed=work.seed,
-        images=len(work.order),
-        blocks=len(parts),
-        cycles=len(cycles),
-        half_width=half_width,
-        reached=accuracy.half_width <= half_width,
-        accuracy=accuracy,
-        nll=nll,
-        brier=brier,
-        ekl=Estimate(ratio, float(np.std(each, ddof=1)), interval, each),
+        sigma_d=sigma_d,
+        device=str(session.device.at(sigma_d)),
+        seed=session.seed,
+        stream=session.stream,
+        images=session.images,
+        blocks=len(sizes),
+        cycles=len(table),
+        half_width=design.target,
+        reached=_narrow(estimates["accuracy"], design),
         seconds=seconds,
         pilot=pilot,
+        cells=table,
+        sizes=sizes,
+        **estimates,
     )

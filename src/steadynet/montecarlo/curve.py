@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
-from steadynet.errors import SteadyNetError, check_number
-from steadynet.montecarlo.engine import monte_carlo
+from steadynet.compute import Compute
+from steadynet.errors import SteadyNetError, check_integer, check_number
+from steadynet.montecarlo.block_result import BlockResult, accuracy_of
+from steadynet.montecarlo.engine import full
 from steadynet.montecarlo.estimates import Estimate
 from steadynet.montecarlo.intervals import mean_interval
 from steadynet.montecarlo.result import LEVEL, ROUNDING, MonteCarloResult
+from steadynet.montecarlo.session import Session
 from steadynet.nvm.device import Device
+from steadynet.randomness import Stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +71,22 @@ def check_sigmas(sigma_d: Sequence[float]) -> tuple[float, ...]:
     return values
 
 
-def curve(model: nn.Module, device: Device, test: Any, sigma_d: Sequence[float], **options: Any) -> Curve:
-    """Return the results of `monte_carlo` at each σ_d.
+def curve(
+    model: nn.Module,
+    device: Device,
+    test: Any,
+    sigma_d: Sequence[float],
+    *,
+    draws: int = 200,
+    seed: int = 0,
+    batch_size: int = 500,
+    stream: Stream = "test",
+    first_draw: int = 0,
+    progress: bool = False,
+    compute: Compute | None = None,
+    on_result: Callable[[MonteCarloResult], None] | None = None,
+) -> Curve:
+    """Return the results of `monte_carlo` at each σ_d, with images loaded and workers started once.
 
     Example:
         >>> import steadynet as sn, torch
@@ -80,27 +98,58 @@ def curve(model: nn.Module, device: Device, test: Any, sigma_d: Sequence[float],
     Args:
         model: A trained network.
         device: Where it is programmed; its own σ_d is replaced.
-        test: As for `monte_carlo`.
-        sigma_d: Growing values.
-        **options: As for `monte_carlo`. Draw k has the same standard normals at every σ_d.
+        test: As for `monte_carlo`, and so are the others.
+        sigma_d: Growing values. Draw k has the same standard normals at each of them.
+        draws: R, number of chips at each σ_d.
+        seed: Of the chips.
+        batch_size: Images of one forward.
+        stream: Of the chips.
+        first_draw: Number of the first chip.
+        progress: Whether a progress bar is shown.
+        compute: Where and how it is computed.
+        on_result: Called with each result as it is finished.
 
     Raises:
         SteadyNetError: If the values of σ_d cannot be used; see also `monte_carlo`.
     """
     values = check_sigmas(sigma_d)
-    return Curve(tuple(monte_carlo(model, device.at(value), test, **options) for value in values))
+    check_integer("draws", draws, at_least=1)
+    check_integer("first_draw", first_draw, at_least=0)
+    found: list[MonteCarloResult] = []
+    with Session(
+        model, device, test, seed=seed, stream=stream, batch_size=batch_size, compute=compute
+    ) as session:
+        for value in values:
+            found.append(full(session, value, draws=draws, first_draw=first_draw, progress=progress))
+            if on_result is not None:
+                on_result(found[-1])
+    return Curve(tuple(found))
 
 
-def paired_difference(a: MonteCarloResult, b: MonteCarloResult) -> Estimate:
-    """Return accuracy of `a` minus accuracy of `b`, draw by draw, with the interval of its mean.
+Result = TypeVar("Result", MonteCarloResult, BlockResult)
+
+
+def paired_difference(a: Result, b: Result) -> Estimate:
+    """Return accuracy of `a` minus accuracy of `b` on shared draws and images, with the interval of its mean.
+
+    For the design "full" the unit is the draw; for blocks, which must be as many, the cell.
 
     Raises:
         SteadyNetError: If the two do not share draws and images.
     """
-    for what in ("seed", "stream", "first_draw", "draws", "images"):
+    if isinstance(a, BlockResult) != isinstance(b, BlockResult):
+        raise SteadyNetError("results are paired only within one design: one is by blocks, the other is not")
+    by_blocks = isinstance(a, BlockResult)
+    for what in (
+        ("seed", "stream", "blocks", "cycles", "images")
+        if by_blocks
+        else ("seed", "stream", "first_draw", "draws", "images")
+    ):
         left, right = getattr(a, what), getattr(b, what)
         if left != right:
             raise SteadyNetError(f"results are paired only on shared draws: {what} is {left} and {right}")
+    if isinstance(a, BlockResult) and isinstance(b, BlockResult):
+        return accuracy_of(a.cells[:, :, 0] - b.cells[:, :, 0], a.sizes, low=-1.0)
     difference = a.accuracy.values - b.accuracy.values
     std = float(difference.std(ddof=1)) if len(difference) > 1 else math.nan
     return Estimate(float(difference.mean()), std, mean_interval(difference, LEVEL), difference)

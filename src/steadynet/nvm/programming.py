@@ -128,7 +128,7 @@ def _wide(weight: Tensor) -> Tensor:
 
 def _std_table(device: Device, values: Tensor) -> Tensor:
     """Return the error's std in code steps of each code magnitude [2^M], or of all alike, of shape ()."""
-    table = code_std(device, values.device).to(values.dtype)
+    table = code_std(device).to(values.dtype).to(values.device)
     return table[0] if device.variation.uniform else table
 
 
@@ -177,25 +177,25 @@ def standard_normal(shape: tuple[int, ...], generator: torch.Generator, like: Te
     return drawn.to(device=like.device, dtype=like.dtype)
 
 
-def code_std(device: Device, where: torch.device | str = "cpu") -> Tensor:
+def code_std(device: Device) -> Tensor:
     """Return the error's std of a weight of each code magnitude, sqrt(Σ_j std_j² 4^{jK}) code steps.
 
     Both crossbars are summed where `device.both_crossbars`.
 
     Returns:
-        A float32 table [2^M] on the torch device `where`, to be indexed by the magnitude.
+        A float64 table [2^M] on the CPU, to be indexed by the magnitude.
     """
     import torch
 
-    magnitudes = torch.arange(device.max_code + 1, device=where)
+    magnitudes = torch.arange(device.max_code + 1)
     levels = slice_levels(magnitudes, device.weight_bits, device.device_bits)
     variance = device.variation.level_std(levels, magnitudes, device).double() ** 2
     variance = variance.expand(levels.shape)
     if device.both_crossbars:
         # The other crossbar's devices are aimed at level 0, and belong to no weight: code 0.
         variance = variance + variance[:, :1]
-    powers = 4.0 ** (device.device_bits * torch.arange(device.slices, device=where, dtype=torch.float64))
-    return (variance * powers[:, None]).sum(0).sqrt().float()
+    powers = 4.0 ** (device.device_bits * torch.arange(device.slices, dtype=torch.float64))
+    return (variance * powers[:, None]).sum(0).sqrt()
 
 
 def device_errors(codes: Tensor, device: Device, generator: torch.Generator) -> Tensor:
@@ -212,7 +212,7 @@ def device_errors(codes: Tensor, device: Device, generator: torch.Generator) -> 
 
     def crossbar(levels: Tensor, magnitude: Tensor) -> Tensor:
         total = torch.zeros(codes.shape, dtype=torch.float32, device=codes.device)
-        std = device.variation.level_std(levels, magnitude, device).expand(levels.shape)
+        std = device.variation.level_std(levels, magnitude, device).to(total.dtype).expand(levels.shape)
         for j in range(device.slices):
             error = standard_normal(tuple(codes.shape), generator, total) * std[j]
             total += error * 2.0 ** (j * device.device_bits)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 from steadynet.errors import SteadyNetError, check_choice, check_number
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from steadynet.nvm.device import Device
@@ -100,7 +101,7 @@ class Gaussian:
         """Return σ_d (2^K − 1), of shape ()."""
         import torch
 
-        return torch.tensor(self.sigma_d * device.max_level, device=levels.device)
+        return torch.tensor(self.sigma_d * device.max_level, device=levels.device, dtype=_wide(levels))
 
 
 @dataclass(frozen=True)
@@ -166,4 +167,12 @@ class StateDependent:
         base = self.sigma_d * device.max_level / math.sqrt(share * self.factor**2 + 1 - share)
         x = levels / device.max_level if self.rule == "device" else codes.unsqueeze(0) / device.max_code
         middle = (x > self.low) & (x < self.high)
-        return torch.where(middle, base * self.factor, base).to(torch.float32)
+        wide = torch.tensor([base * self.factor, base], device=levels.device, dtype=_wide(levels))
+        return torch.where(middle, wide[0], wide[1])
+
+
+def _wide(levels: Tensor) -> torch.dtype:
+    """Return float64, or float32 where the torch device has none wider."""
+    import torch
+
+    return torch.float32 if levels.device.type == "mps" else torch.float64

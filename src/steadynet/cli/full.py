@@ -1,0 +1,169 @@
+"""`steadynet evaluate --design full`: chips that each see all images, with percentiles, worst chip and yield."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from steadynet.cli.evaluate_options import DRAWS, EvaluateOptions
+from steadynet.cli.table import Row, print_table
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from steadynet.cli.evaluate import Found
+    from steadynet.compute import Compute
+    from steadynet.data import ImageSet
+    from steadynet.montecarlo import Curve, MonteCarloResult
+    from steadynet.nvm.device import Device
+
+KPP = (1, 5, 10)
+PREDICTIONS = {
+    "ekl": "EKL",
+    "nll": "neg. log-likelihood",
+    "brier": "Brier score",
+    "calibration_error": "calibration error",
+    "mutual_information": "mutual information",
+}
+
+
+def run(
+    models: Sequence[nn.Module],
+    device: Device,
+    test: ImageSet,
+    asked: EvaluateOptions,
+    compute: Compute,
+    found: list[Found],
+) -> None:
+    """Append what is found at each σ_d as it is finished."""
+    from steadynet.cli.evaluate import Found
+    from steadynet.montecarlo import curve, paired_difference
+
+    def evaluate(model: nn.Module, on_result: Any) -> None:
+        curve(
+            model,
+            device,
+            test,
+            sorted(asked.sigma_d),
+            draws=asked.draws or DRAWS,
+            seed=asked.seed,
+            batch_size=asked.batch_size,
+            progress=asked.progress,
+            compute=compute,
+            on_result=on_result,
+        )
+
+    def lone(result: MonteCarloResult) -> None:
+        found.append(Found((_reference(result),), result))
+
+    if len(models) == 1:
+        evaluate(models[0], lone)
+        return
+    seconds: list[MonteCarloResult] = []
+    evaluate(models[1], seconds.append)
+
+    def pair(result: MonteCarloResult) -> None:
+        other = seconds[len(found)]
+        references = (_reference(result), _reference(other))
+        found.append(Found(references, result, other, paired_difference(result, other)))
+
+    evaluate(models[0], pair)
+
+
+def _reference(result: MonteCarloResult) -> tuple[float, float]:
+    return result.clean["accuracy"], result.quantised["accuracy"]
+
+
+def show(found: Sequence[Found], asked: EvaluateOptions) -> None:
+    """Print three tables with a line per sigma_d (accuracy, percentiles, what is predicted), and what they are of."""
+    from steadynet.montecarlo import Curve
+
+    print_curve(Curve(tuple(one.first for one in found)), asked.target_accuracy)
+
+
+def figures(result: MonteCarloResult, asked: EvaluateOptions) -> dict[str, Any]:
+    """Return what a row of results holds of it, as plain types."""
+    target = asked.target_accuracy
+    return {
+        "sigma_d": result.sigma_d,
+        "draws": result.draws,
+        "evaluation_seed": result.seed,
+        "images": result.images,
+        **result.figures(),
+        **({} if target is None else {"yield": _yield(result, target)}),
+        "accuracy_values": result.accuracy.values.tolist(),
+    }
+
+
+def print_curve(found: Curve, target: float | None) -> None:
+    """Print three tables with a line per sigma_d (accuracy, percentiles, what is predicted), and what they are of."""
+    first = found.results[0]
+    kept = [] if target is None else [f"yield at {100 * target:g} %"]
+    print_table(
+        ["sigma_d", "accuracy, %", "std over chips", "worst chip", *kept],
+        [_accuracy(result, target) for result in found.results],
+    )
+    print_table(
+        ["sigma_d", *(f"{k} % of chips below" for k in KPP)],
+        [_percentiles(result) for result in found.results],
+    )
+    print_table(["sigma_d", *PREDICTIONS.values()], [_predictions(result) for result in found.results])
+    print(
+        f"clean {100 * first.clean['accuracy']:.2f} %, quantised without error "
+        f"{100 * first.quantised['accuracy']:.2f} %; {first.images} test images, "
+        f"{max(result.draws for result in found.results)} chips each, seed {first.seed}"
+    )
+    print(
+        "± and (… to …): 95 % interval over chips of this one network; it does not speak of other trainings or images"
+    )
+    if target is not None:
+        print(largest(found, target))
+
+
+def largest(found: Curve, target: float) -> str:
+    """Return the line on the largest sigma_d that keeps the mean accuracy at `target`."""
+    sigma = found.largest_sigma_d(target)
+    goal = f"a mean accuracy of {100 * target:g} %"
+    if sigma is None:
+        return f"{goal} is not kept even at sigma_d {found.sigma_d[0]:g}"
+    if math.isinf(sigma):
+        return f"{goal} is kept at all these sigma_d, up to {found.sigma_d[-1]:g}"
+    return f"{goal} is kept up to sigma_d {sigma:.3g} (interpolated)"
+
+
+def _accuracy(result: MonteCarloResult, target: float | None) -> Row:
+    accuracy = result.accuracy
+    half = "" if accuracy.interval is None else f" ± {100 * accuracy.half_width:.2f}"
+    std = "-" if math.isnan(accuracy.std) else f"{100 * accuracy.std:.2f}"
+    line = [f"{result.sigma_d:g}", f"{100 * accuracy.mean:.2f}{half}", std, f"{100 * result.worst:.2f}"]
+    if target is not None:
+        kept = result.yield_at(target)
+        low, high = kept.interval
+        line.append(f"{100 * kept.value:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
+    return tuple(line)
+
+
+def _percentiles(result: MonteCarloResult) -> Row:
+    line = [f"{result.sigma_d:g}"]
+    for k in KPP:
+        found = result.percentile(k)
+        if result.deterministic:
+            told = "all chips alike"
+        elif found.interval is None:
+            told = f"needs at least {found.needs_draws} draws"
+        else:
+            told = f"{100 * found.interval.low:.2f} to {100 * found.interval.high:.2f}"
+        line.append(f"{100 * found.value:.2f} ({told})")
+    return tuple(line)
+
+
+def _predictions(result: MonteCarloResult) -> Row:
+    estimates = [getattr(result, name) for name in PREDICTIONS if name != "mutual_information"]
+    return (f"{result.sigma_d:g}", *map(str, estimates), f"{result.mutual_information:.4g}")
+
+
+def _yield(result: MonteCarloResult, target: float) -> dict[str, float]:
+    kept = result.yield_at(target)
+    low, high = kept.interval
+    return {"mean": kept.value, "lo": low, "hi": high, "accuracy": target}

@@ -1,0 +1,109 @@
+"""The network computed with a chip's weights, one chip at a time or several, in the precision that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from steadynet.chip import places
+from steadynet.compute import Compute
+from steadynet.errors import SteadyNetError
+from steadynet.hardware import compute_device, fast_bf16
+
+Call = Callable[[Mapping[str, Tensor], Tensor], Tensor]
+
+
+class Forward:
+    """A network in evaluation mode, to be run with the weights of many chips.
+
+    Args:
+        model: It is put into evaluation mode and moved to the computing device.
+        compute: How.
+    """
+
+    def __init__(self, model: nn.Module, compute: Compute) -> None:
+        self.device = compute_device(compute.device, next(model.parameters()).device)
+        self._model = model.eval().to(self.device)
+        self._places = places(model)
+        self.half = compute.precision == "bf16" or (compute.precision == "auto" and fast_bf16(self.device))
+        self._run: Call = _compiled(self._call) if compute.compile else self._call
+
+    @property
+    def model(self) -> nn.Module:
+        """The network, on the computing device."""
+        return self._model
+
+    def context(self) -> AbstractContextManager[Any]:
+        """Return what the calls are to be made in."""
+        if not self.half:
+            return nullcontext()
+        # The weights come as bfloat16 already; the cache would only hold on to casts of what stays digital.
+        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
+
+    def one(self, chip: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """Return the logits [B, C] of the network with a chip's weights; the clean network with none."""
+        return self._run(self._places.spread(chip), inputs)
+
+    def many(self, chips: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """Return the logits [D, B, C] of the network with the weights of D chips, stacked along the first dimension.
+
+        Raises:
+            SteadyNetError: If a layer has no batching rule, or the memory does not suffice.
+        """
+        try:
+            return torch.vmap(self._call, in_dims=(0, None))(self._places.spread(chips), inputs)
+        except RuntimeError as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise SteadyNetError(
+                f"{type(self._model).__name__} cannot be run for several chips at once ({lines[0]}): set chunk to 1"
+            ) from error
+
+    def footprint(self, inputs: Tensor) -> int:
+        """Return the most bytes that a layer's input and output take together, in a forward of `inputs`."""
+        most = 0
+
+        def note(_module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            nonlocal most
+            held: list[Any] = [
+                *args,
+                *(cast("tuple[Any, ...]", output) if isinstance(output, tuple) else [output]),
+            ]
+            most = max(most, sum(t.numel() * t.element_size() for t in held if isinstance(t, Tensor)))
+
+        leaves = [module for module in self._model.modules() if not any(module.children())]
+        handles = [module.register_forward_hook(note) for module in leaves]
+        try:
+            self._call({}, inputs)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return most
+
+    def synchronise(self) -> None:
+        """Wait until the device has done what it was told, so that time can be taken."""
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize(self.device)
+
+    def _call(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        return torch.func.functional_call(self._model, dict(tensors), (inputs,), tie_weights=False)
+
+
+def _compiled(call: Call) -> Call:
+    """Return `call` compiled, which refuses in one line where it cannot be."""
+    from torch._dynamo.exc import TorchDynamoException  # torch names no public base of its compiler's errors
+    from torch._inductor.exc import InductorError
+
+    compiled = torch.compile(call)
+
+    def run(tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        try:
+            return compiled(tensors, inputs)
+        except (TorchDynamoException, InductorError) as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise SteadyNetError(f"torch.compile failed ({lines[0]}): leave compile out") from error
+
+    return run

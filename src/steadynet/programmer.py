@@ -1,0 +1,74 @@
+"""Many chips of one trained model: its weights quantised once, its memory used again from chip to chip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from steadynet.mapping import Layout
+from steadynet.nvm.device import Device
+from steadynet.nvm.programming import Target
+from steadynet.randomness import Stream, draw_generator
+
+
+class Programmer:
+    """Programs chips of a model whose weights stay as they are.
+
+    It gives the very weights that `steadynet.program` gives, draw for draw. What it returns is overwritten when it programs
+    again.
+
+    Args:
+        model: Its weights are read once, here.
+        device: The devices and how they err.
+        layout: What lies on devices.
+        seed: The user's seed.
+        dtype: Of the programmed weights, cast once as they are programmed; that of the model's weights if None.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        device: Device,
+        layout: Layout,
+        *,
+        seed: int = 0,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        parameters = dict(model.named_parameters(remove_duplicate=False))
+        self._seed = seed
+        self._targets = {name: Target.of(parameters[name], device) for name in layout.names}
+        self._dtypes = {name: dtype or parameters[name].dtype for name in layout.names}
+        self._held: dict[str, Tensor] = {}
+
+    @property
+    def bytes(self) -> int:
+        """What one chip's weights take."""
+        return sum(
+            target.clean.numel() * self._dtypes[name].itemsize for name, target in self._targets.items()
+        )
+
+    def program(self, draw: int, stream: Stream) -> dict[str, Tensor]:
+        """Return the weights that the chip of `draw` holds, by name."""
+        return {name: stacked[0] for name, stacked in self.program_many([draw], stream).items()}
+
+    def program_many(self, draws: Sequence[int], stream: Stream) -> dict[str, Tensor]:
+        """Return the weights of several chips, by name, stacked along a new first dimension [D, …]."""
+        found: dict[str, Tensor] = {}
+        with torch.no_grad():
+            for name, target in self._targets.items():
+                stacked = self._memory(name, target, len(draws))
+                for out, draw in zip(stacked, draws, strict=True):
+                    # On the CPU, so that chips agree across hosts.
+                    target.program(draw_generator(self._seed, stream, draw, 0, name, "cpu"), out)
+                found[name] = stacked
+        return found
+
+    def _memory(self, name: str, target: Target, chips: int) -> Tensor:
+        held = self._held.get(name)
+        if held is None or len(held) < chips:
+            shape = (chips, *target.clean.shape)
+            held = torch.empty(shape, dtype=self._dtypes[name], device=target.clean.device)
+            self._held[name] = held
+        return held[:chips]
