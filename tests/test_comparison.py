@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 import steadynet.comparison as comparison
 from comparing import HARDWARE, SETTINGS, load_data, make_model, problem
@@ -180,7 +180,7 @@ def test_a_cell_that_was_cut_between_training_and_test_is_tested(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(comparison, "monte_carlo", killed)
+        patch.setattr(comparison, "full", killed)
         with pytest.raises(KeyboardInterrupt):
             compare(problem(), PLAN, SETTINGS, tmp_path / "out", hardware=HARDWARE)
     rows = compare(problem(), PLAN, SETTINGS, tmp_path / "out", hardware=HARDWARE, resume=True)
@@ -217,21 +217,20 @@ def test_recipes_share_all_their_draws(tmp_path: Path) -> None:
 
 def test_different_recipes_see_the_same_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every error drawn, in training and in the test, by the standard normals that its generator gives."""
-    import steadynet.montecarlo.engine as engine
-    import steadynet.training.forwards as forwards
+    import steadynet.chip as chip
+    import steadynet.programmer as programmer
 
     seen: dict[str, list[tuple[Any, ...]]] = {"train": [], "test": []}
 
     def spy(real: Callable[..., Any], where: str) -> Callable[..., Any]:
-        def program(model: nn.Module, device: Any, **options: Any) -> Any:
-            told = tuple(options.get(name) for name in ("seed", "stream", "draw", "pass_", "prefix"))
-            seen[where].append((device.sigma_d, *told))
-            return real(model, device, **options)
+        def draw_generator(*told: Any) -> Any:
+            seen[where].append(told[:5])
+            return real(*told)
 
-        return program
+        return draw_generator
 
-    monkeypatch.setattr(forwards, "program", spy(forwards.program, "train"))
-    monkeypatch.setattr(engine, "program", spy(engine.program, "test"))
+    monkeypatch.setattr(chip, "draw_generator", spy(chip.draw_generator, "train"))
+    monkeypatch.setattr(programmer, "draw_generator", spy(programmer.draw_generator, "test"))
     found: list[dict[str, list[tuple[Any, ...]]]] = []
     for name in ("noise", "noise-t4"):
         seen.update(train=[], test=[])
@@ -239,10 +238,11 @@ def test_different_recipes_see_the_same_errors(tmp_path: Path, monkeypatch: pyte
         compare(problem(), plan, SETTINGS, tmp_path / name, hardware=HARDWARE)
         found.append(dict(seen))
     assert found[0] == found[1]
-    assert len(found[0]["train"]) == 6
-    assert len(set(found[0]["train"])) == 6, "a fresh chip at each step"
-    assert {entry[2] for entry in found[0]["train"]} == {"train"}
-    assert {entry[2] for entry in found[0]["test"] if entry[0] > 0} == {"test"}
+    entries = [entry for entry in found[0]["train"] if entry[1] == "train"]
+    assert len({entry[2] for entry in entries}) == 6, "a fresh chip at each step"
+    assert len(set(entries)) == len(entries)
+    assert {entry[1] for entry in found[0]["train"]} == {"train", "validation"}
+    assert {entry[1] for entry in found[0]["test"]} == {"test"}
 
 
 def test_processes_change_no_row(whole: tuple[Rows, Path], tmp_path: Path) -> None:

@@ -18,12 +18,15 @@ from typing import Any, Literal
 
 from torch import nn
 
+from steadynet.compute import Compute
 from steadynet.data import DataSplits
 from steadynet.deploy import save_backbone
 from steadynet.errors import SteadyNetError, check_integer, check_number
 from steadynet.files import prepare_folder, write_json_atomically
-from steadynet.montecarlo import MonteCarloResult, monte_carlo
+from steadynet.montecarlo import MonteCarloResult
 from steadynet.montecarlo.curve import check_sigmas
+from steadynet.montecarlo.engine import full
+from steadynet.montecarlo.session import Session
 from steadynet.nvm.device import Device
 from steadynet.parallel import run_in_processes
 from steadynet.recipes.recipe import Recipe
@@ -227,17 +230,19 @@ def _run_cell(
         raise KeyboardInterrupt
     save_backbone(model, folder / BACKBONE)
     rows: list[dict[str, Any]] = []
-    for sigma_d in cell.sigma_d:
-        result = monte_carlo(
-            model,
-            problem.device.at(sigma_d),
-            data.test,
-            draws=plan.draws,
-            seed=plan.evaluation_seed,
-            batch_size=plan.batch_size,
-            progress=progress,
-        )
-        rows.append(row(cell, sigma_d, result, trained))
+    with Session(
+        model,
+        problem.device,
+        data.test,
+        seed=plan.evaluation_seed,
+        stream="test",
+        batch_size=plan.batch_size,
+        # Where it was trained; Lightning has brought the network back to the CPU.
+        compute=Compute(device=(hardware or Hardware()).compute_device),
+    ) as session:
+        for sigma_d in cell.sigma_d:
+            result = full(session, sigma_d, draws=plan.draws, progress=progress)
+            rows.append(row(cell, sigma_d, result, trained))
     write_json_atomically(folder / RESULT, {"rows": rows})
     return rows
 

@@ -196,7 +196,7 @@ def test_evaluate_gives_means_as_narrow_as_asked_for(run: Path, capsys: pytest.C
     assert main(words) == 0
     printed = capsys.readouterr().out
     assert "each chip sees one block of images" in printed
-    assert "leave --half-width out" in printed
+    assert "--design full" in printed
     rows = json.loads((run.parent / "means" / "results.json").read_text())["rows"]
     assert [row["sigma_d"] for row in rows] == [0.1, 0.2]
     for row in rows:

@@ -110,3 +110,8 @@ class Hardware:
                 raise SteadyNetError(f"devices must be 'auto' or a number, got {self.devices!r}")
         else:
             check_integer("devices", self.devices, at_least=1)
+
+    @property
+    def compute_device(self) -> str:
+        """The device that evaluations after such a training compute on, as `Compute` takes it."""
+        return "auto" if self.accelerator in ("auto", "gpu") else self.accelerator
