@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
@@ -34,6 +34,8 @@ class Setting:
         parts_layout: What of the parts does; it may be empty.
         loss: The task's loss of (output, targets).
         seed: Of all draws.
+        memory: Where chips are programmed, step after step: fresh memory of that size costs more than what is computed
+            into it. A set for each forward whose chip lives until the backward.
     """
 
     backbone: nn.Module
@@ -44,6 +46,7 @@ class Setting:
     parts_layout: Layout
     loss: Loss
     seed: int
+    memory: dict[str, dict[str, Tensor]] = field(default_factory=dict[str, dict[str, Tensor]])
 
 
 class StepForwards:
@@ -54,6 +57,7 @@ class StepForwards:
         self._inputs = inputs
         self._targets = targets
         self._draw = draw
+        self._runs: Counter[tuple[str, int]] = Counter()
 
     @property
     def parts(self) -> nn.Module:
@@ -82,6 +86,7 @@ class StepForwards:
         setting = self._setting
         if recompute and taps:
             raise SteadyNetError("a recomputed forward keeps no feature maps: leave out taps, or recompute")
+        again = recompute and torch.is_grad_enabled()
         device = setting.trained
         if sigma_d is not None:
             device = (device or setting.deployed).at(sigma_d)
@@ -89,10 +94,14 @@ class StepForwards:
         def forward(inputs: Any, buffers: Mapping[str, Tensor]) -> Pass:
             tensors = dict(buffers)
             if device is not None:
-                tensors.update(self._program(setting.backbone, device, setting.layout, pass_, prefix=""))
+                # A forward that is computed again keeps no memory, not even for its chip.
+                slot = None if again else self._slot("backbone", pass_)
+                tensors.update(
+                    self._program(setting.backbone, device, setting.layout, slot, pass_, prefix="")
+                )
             return catch(setting.backbone, tensors, inputs, taps)
 
-        if recompute and torch.is_grad_enabled():
+        if again:
             output = recomputed(
                 setting.backbone,
                 self._inputs,
@@ -110,7 +119,13 @@ class StepForwards:
         if not noisy or setting.trained is None:
             return child(*inputs)
         chip = self._program(
-            setting.parts, setting.trained, setting.parts_layout, pass_, "parts.", f"{name}."
+            setting.parts,
+            setting.trained,
+            setting.parts_layout,
+            self._slot(f"parts.{name}", pass_),
+            pass_,
+            "parts.",
+            f"{name}.",
         )
         own = {key.removeprefix(f"{name}."): tensor for key, tensor in chip.items()}
         return call_with(child, own, inputs)
@@ -124,6 +139,7 @@ class StepForwards:
         model: nn.Module,
         device: Device,
         layout: Layout,
+        slot: str | None,
         pass_: int,
         prefix: str,
         only: str = "",
@@ -140,7 +156,14 @@ class StepForwards:
             layout=layout,
             noise_device=None,
             prefix=prefix,
+            buffers=None if slot is None else self._setting.memory.setdefault(slot, {}),
         )
+
+    def _slot(self, what: str, pass_: int) -> str:
+        """Return the name of memory that no other forward of this step uses."""
+        # An objective may run the same pass more than once, as OVF does where its forwards share a draw.
+        self._runs[(what, pass_)] += 1
+        return f"{what} {pass_} {self._runs[(what, pass_)]}"
 
 
 def catch(model: nn.Module, tensors: Mapping[str, Tensor], inputs: Any, taps: Sequence[Tap]) -> Pass:
