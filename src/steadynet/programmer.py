@@ -38,7 +38,11 @@ class Programmer:
     ) -> None:
         parameters = dict(model.named_parameters(remove_duplicate=False))
         self._seed = seed
-        self._targets = {name: Target.of(parameters[name], device) for name in layout.names}
+        weights = {name: parameters[name].detach() for name in layout.names}
+        if not device.quantize:
+            # Their targets would else lie in the weights' own memory, and follow them.
+            weights = {name: weight.clone() for name, weight in weights.items()}
+        self._targets = {name: Target.of(weight, device) for name, weight in weights.items()}
         self._dtypes = {name: dtype or parameters[name].dtype for name in layout.names}
         self._held: dict[str, Tensor] = {}
 
