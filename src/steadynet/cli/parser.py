@@ -24,7 +24,7 @@ Source = Callable[[Mapping[str, Any]], Path | None]
 CONFIG_NAME = "config.yaml"
 # What a run is told about its folder belongs to one call, not to the run.
 TRANSIENT = ("overwrite", "resume")
-PATHS = ("out", "run", "init", "data_root")
+PATHS = ("out", "run", "against", "init", "data_root")
 FOLDER = "folder:"
 
 

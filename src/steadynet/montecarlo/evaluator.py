@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import pickle
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from torch.utils.data import Dataset
 from steadynet.compute import Compute
 from steadynet.errors import SteadyNetError
 from steadynet.mapping import Layout
-from steadynet.montecarlo.chunks import faster_chunk
+from steadynet.montecarlo.chunks import SIZES, faster_chunk
 from steadynet.montecarlo.forward import Forward
 from steadynet.montecarlo.images import Images
 from steadynet.montecarlo.intervals import Values
@@ -129,8 +130,19 @@ class Work:
     compute: Compute
 
     def detached(self) -> Work:
-        """Return it with a copy of the model on the CPU, to be sent to other processes."""
-        return dataclasses.replace(self, model=copy.deepcopy(self.model).cpu())
+        """Return it with a copy of the model on the CPU, to be sent to other processes.
+
+        Raises:
+            SteadyNetError: If the model holds what cannot be copied.
+        """
+        try:
+            model = copy.deepcopy(self.model).cpu()
+        except (TypeError, ValueError, AttributeError, RuntimeError, pickle.PicklingError) as error:
+            raise SteadyNetError(
+                f"{type(self.model).__name__} cannot be copied for other processes ({' '.join(str(error).split())}): "
+                "set processes to 1, or leave out what it holds beside weights"
+            ) from error
+        return dataclasses.replace(self, model=model)
 
 
 def build(work: Work) -> Callable[[Any], Any]:
@@ -165,7 +177,10 @@ class Evaluator:
     def _draws(self, sigma_d: float, draws: tuple[int, ...]) -> list[Seen]:
         programmer, stream = self._programmer(sigma_d), self._work.stream
         size = self._chunk
-        if isinstance(size, str):
+        if isinstance(size, str) and len(draws) < SIZES[0]:
+            # Too few to try chunks on, as the reference without error, which is one chip: decided by the next job.
+            size = 1
+        elif isinstance(size, str):
             inputs, _ = next(self._batches())
             self._chunk = size = faster_chunk(self._forward, programmer, inputs, draws, stream)
         found: list[Seen] = []

@@ -23,13 +23,16 @@ class Forward:
     Args:
         model: It is put into evaluation mode and moved to the computing device.
         compute: How.
+
+    Raises:
+        SteadyNetError: If the device cannot be used, or bfloat16 is asked of a network in float64.
     """
 
     def __init__(self, model: nn.Module, compute: Compute) -> None:
         self.device = compute_device(compute.device, next(model.parameters()).device)
         self._model = model.eval().to(self.device)
         self._places = places(model)
-        self.half = compute.precision == "bf16" or (compute.precision == "auto" and fast_bf16(self.device))
+        self.half = _half(model, compute, self.device)
         self._run: Call = _compiled(self._call) if compute.compile else self._call
 
     @property
@@ -92,12 +95,30 @@ class Forward:
         return torch.func.functional_call(self._model, dict(tensors), (inputs,), tie_weights=False)
 
 
+def _half(model: nn.Module, compute: Compute, device: torch.device) -> bool:
+    """Return whether `model` is computed in bfloat16; autocast leaves float64 as it is, beside chips in bfloat16."""
+    double = next((name for name, own in model.named_parameters() if own.dtype == torch.float64), None)
+    if compute.precision == "bf16" and double is not None:
+        raise SteadyNetError(
+            f"precision bf16 cannot compute {double} of {type(model).__name__}, which is float64: take precision 32, "
+            "or make the network float32 by .float()"
+        )
+    return compute.precision == "bf16" or (
+        compute.precision == "auto" and double is None and fast_bf16(device)
+    )
+
+
 def _compiled(call: Call) -> Call:
     """Return `call` compiled, which refuses in one line where it cannot be."""
     from torch._dynamo.exc import TorchDynamoException  # torch names no public base of its compiler's errors
     from torch._inductor.exc import InductorError
 
-    compiled = torch.compile(call)
+    def own(tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        return call(tensors, inputs)
+
+    # torch counts recompilations by code object, and after eight computes uncompiled: every network has one of its own.
+    own.__code__ = own.__code__.replace()
+    compiled = torch.compile(own)
 
     def run(tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         try:

@@ -124,8 +124,12 @@ class ProcessPool(Pool[Job, Result]):
             self._stillborn += 1
             if self._stillborn >= DEATHS:
                 raise SteadyNetError(
-                    f"a worker process died {DEATHS} times before its first job ({how}), "
-                    "perhaps for want of memory: take fewer processes"
+                    f"a worker process died {DEATHS} times before its first job ({how}): "
+                    + (
+                        "perhaps for want of memory; take fewer processes"
+                        if code < 0
+                        else "see its own words above; a script must begin its work below if __name__ == '__main__'"
+                    )
                 )
         self._workers[place] = self._start()
 

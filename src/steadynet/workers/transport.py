@@ -37,7 +37,7 @@ def save_bundle(bundle: object, file: Path | IO[bytes], pickler: Any = pickle) -
         raise SteadyNetError(
             f"what the workers need cannot be written ({_line(error)}): let TMPDIR name a folder with more room"
         ) from error
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+    except (pickle.PicklingError, AttributeError, TypeError, ValueError) as error:
         raise SteadyNetError(
             f"what the workers need cannot be sent to another process ({_line(error)}): "
             "use functions and classes of a module, and no open files"
@@ -45,8 +45,18 @@ def save_bundle(bundle: object, file: Path | IO[bytes], pickler: Any = pickle) -
 
 
 def load_bundle(file: Path | IO[bytes]) -> Any:
-    """Return what `save_bundle` wrote; tensors of a path are mapped, and private to this process once written to."""
-    return torch.load(file, weights_only=False, mmap=True if isinstance(file, Path) else None)
+    """Return what `save_bundle` wrote; tensors of a path are mapped, and private to this process once written to.
+
+    Raises:
+        SteadyNetError: If this process does not find a class or function that it needs.
+    """
+    try:
+        return torch.load(file, weights_only=False, mmap=True if isinstance(file, Path) else None)
+    except (AttributeError, ImportError) as error:
+        raise SteadyNetError(
+            f"what the workers need cannot be read in another process ({_line(error)}): "
+            "move classes and functions of a notebook or script into a module that can be imported"
+        ) from error
 
 
 def success(result: object, dumps: Dumps = pickle.dumps) -> bytes:
