@@ -2,6 +2,7 @@
 #
 #   make demo    the main job on real digits, with tables and figures at the end
 #   make test    lint, types, tests
+#   make bench   speed and memory as ratios, against plain PyTorch and a peer
 #
 # Both make the virtual environment .venv and install what they need into it, once.
 # TORCH_INDEX picks torch's wheels; without a GPU the CPU ones are a tenth of the size:
@@ -12,18 +13,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH_INDEX ?=
 DEMO_ARGS ?=
+BENCH_ARGS ?=
 PYTEST_ARGS ?= -n auto --maxprocesses=4 --dist=worksteal
 
 # One thread for each worker of pytest; more would fight over the cores.
 test: export OMP_NUM_THREADS ?= 1
 test: export MKL_NUM_THREADS ?= 1
 
-.PHONY: help demo test lint format install dev clean distclean
+.PHONY: help demo test bench lint format install dev clean distclean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo     install into $(VENV), then train, prove and hand over on digits"
 	@echo "make test     install the test tools, then lint, check types and run the tests"
+	@echo "make bench    measure speed and memory, and draw the table; BENCH_ARGS=--quick takes minutes"
 	@echo "make lint     lint, format check and type check alone"
 	@echo "make format   format the code and mend what lint can mend"
 	@echo "make clean    remove caches and build outputs; distclean removes $(VENV) too"
@@ -34,6 +37,12 @@ demo: $(VENV)/.installed
 
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Rows that this code has measured on this machine are kept; BENCH_ARGS=--fresh measures all again. The table is
+# drawn also where a row could not be measured, and says so.
+bench: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks $(if $(TORCH_INDEX),--peer-index $(TORCH_INDEX)) $(BENCH_ARGS); \
+	  measured=$$?; [ $$measured -le 1 ] && $(BIN)/python -m benchmarks.table && exit $$measured
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -13,7 +13,7 @@ import docstring_parser
 import yaml
 from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
-from steadynet.cli.types import expected, fits, is_switch, kind_of, members, metavar
+from steadynet.cli.types import PATHS, expected, fits, is_switch, kind_of, members, metavar
 from steadynet.cli.words import OptionKind, normalise
 from steadynet.errors import SteadyNetError, unknown
 from steadynet.files import write_text_atomically
@@ -24,7 +24,6 @@ Source = Callable[[Mapping[str, Any]], Path | None]
 CONFIG_NAME = "config.yaml"
 # What a run is told about its folder belongs to one call, not to the run.
 TRANSIENT = ("overwrite", "resume")
-PATHS = ("out", "run", "against", "init", "data_root")
 FOLDER = "folder:"
 
 

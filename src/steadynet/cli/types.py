@@ -8,6 +8,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 from steadynet.cli.words import OptionKind
 
 
+# Options that name a file or folder.
+PATHS = ("out", "run", "against", "init", "data_root")
+
+
 def members(kind: Any) -> tuple[Any, ...]:
     """Return the members of a union without None; the type itself if it is none."""
     if get_origin(kind) in (Union, UnionType):
@@ -41,7 +45,7 @@ def metavar(name: str, kind: Any) -> str:
         elif get_origin(member) is dict:
             words.append("{...}")
         else:
-            text = "PATH" if name in ("out", "init", "data_root", "run") else "NAME"
+            text = "PATH" if name in PATHS else "NAME"
             words.append({int: "N", float: "X"}.get(member, text))
     return "|".join(words)
 
