@@ -125,6 +125,8 @@ def _compiled(call: Call) -> Call:
             return compiled(tensors, inputs)
         except (TorchDynamoException, InductorError) as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise SteadyNetError(f"torch.compile failed ({lines[0]}): leave compile out") from error
+            # Of a backend that raised, the first line names the backend alone.
+            told = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+            raise SteadyNetError(f"torch.compile failed ({told}): leave compile out") from error
 
     return run
