@@ -1,0 +1,39 @@
+"""Every bench by name, in the table's order, and where it is; free of torch, so that the table is drawn at once."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from benchmarks.harness import Ratio
+from benchmarks.task import Task
+
+Bench = Callable[[Task], list[Ratio]]
+
+BENCHES: Mapping[str, str] = MappingProxyType(
+    {
+        "noise-fp32": "benchmarks.steps:noise_fp32",
+        "noise-bf16": "benchmarks.steps:noise_bf16",
+        "irs-fp32": "benchmarks.steps:irs_fp32",
+        "irs-bf16": "benchmarks.steps:irs_bf16",
+        "ovf-fast": "benchmarks.steps:ovf_fast",
+        "ovf-lean": "benchmarks.steps:ovf_lean",
+        "memory": "benchmarks.memory:memory",
+        "best": "benchmarks.steps:best",
+        "peer": "benchmarks.peer.rows:peer",
+        "programming": "benchmarks.programming:programming",
+        "draw-fp32": "benchmarks.montecarlo:draw_fp32",
+        "draw-bf16": "benchmarks.montecarlo:draw_bf16",
+        "design-small": "benchmarks.designs:small",
+        "design-medium": "benchmarks.designs:medium",
+        "design-large": "benchmarks.designs:large",
+    }
+)
+
+
+def find(name: str) -> Bench:
+    """Return the bench of that name."""
+    module, _, function = BENCHES[name].partition(":")
+    bench: Bench = getattr(importlib.import_module(module), function)
+    return bench

@@ -1,0 +1,1 @@
+"""aihwkit-lightning, measured in an environment of its own: it pins another torch than SteadyNet's."""
