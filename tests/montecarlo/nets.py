@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 import steadynet as sn
+from workers import jobs
 
 DEVICE = sn.Device(variation=sn.Gaussian(sigma_d=0.2))
 NAMES = ("accuracy", "nll", "brier", "calibration_error", "ekl_sum", "ekl_count")
@@ -40,6 +43,27 @@ class Raises(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         raise ZeroDivisionError("an error of the network's own")
+
+
+class Gated(nn.Module):
+    """Notes each forward on a chip that errs, by its weights and where it runs, then waits for the file "go"."""
+
+    clean: Tensor
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        self.fc = nn.Linear(72, 4).double()
+        self.register_buffer("clean", self.fc.weight.detach().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Quantising moves no weight by more than 1/510 of the largest.
+        if float((self.fc.weight - self.clean).abs().max()) > 0.05 * float(self.clean.abs().max()):
+            where = os.environ.get("RAY_NODE_ID") or jobs.node()
+            (self.folder / f"started-{float(self.fc.weight.sum()):.9f}-{where}-{os.getpid()}").touch()
+            jobs.wait_for((self.folder / "go").exists, "go")
+        logits: Tensor = self.fc(x.flatten(1))
+        return logits
 
 
 class Locked(nn.Linear):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -13,21 +12,13 @@ import pytest
 from steadynet.errors import SteadyNetError
 from steadynet.workers import open_workers
 from workers import jobs
+from workers.clusters import two_nodes
 
 
 @pytest.fixture
 def cluster() -> Iterator[Any]:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    from ray.cluster_utils import Cluster
-
-    options = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
-    nodes = Cluster(initialize_head=True, head_node_args=options)
-    try:
-        nodes.add_node(num_cpus=1, object_store_memory=100 * 2**20)
-        nodes.wait_for_nodes()
+    with two_nodes() as nodes:
         yield nodes
-    finally:
-        nodes.shutdown()
 
 
 def test_a_node_that_dies_amid_its_jobs_costs_and_doubles_none(cluster: Any, tmp_path: Path) -> None:
