@@ -7,7 +7,6 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from steadynet.cli.words import OptionKind
 
-
 # Options that name a file or folder.
 PATHS = ("out", "run", "against", "init", "data_root")
 
