@@ -81,7 +81,7 @@ $(VENV)/.dev: $(VENV)/.installed
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) benchmarks/.peer-venv benchmarks/.cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,17 @@ def test_a_miss_is_told_with_its_profile_and_a_computed_figure_with_how(
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1
     assert r"\*" in lines[3]
+
+
+def test_the_table_is_drawn_from_the_file_that_was_used_last(tmp_path: Path) -> None:
+    with pytest.raises(SteadyNetError, match="holds no results"):
+        table.newest(tmp_path)
+    quick, full = results(tmp_path, [row()], QUICK), results(tmp_path, [row()])
+    for moment, path in enumerate((quick, full), start=1):
+        os.utime(path, (moment, moment))
+    assert table.newest(tmp_path) == full
+    quick.touch()
+    assert table.newest(tmp_path) == quick
 
 
 def test_a_quick_table_judges_nothing_and_has_a_file_of_its_own(tmp_path: Path) -> None:
