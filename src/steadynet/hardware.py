@@ -24,9 +24,9 @@ def compute_device(asked: str | None, home: torch.device) -> torch.device:
         device = torch.device(asked)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        line = str(error).strip().splitlines()[0]
+        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise SteadyNetError(
-            f"device {asked!r} cannot be used here ({line}): take 'cpu', or 'auto' for a GPU if there is one"
+            f"device {asked!r} cannot be used here ({lines[0]}): take 'cpu', or 'auto' for a GPU if there is one"
         ) from error
     return device
 
