@@ -28,6 +28,9 @@ BENCHES: Mapping[str, str] = MappingProxyType(
         "design-small": "benchmarks.designs:small",
         "design-medium": "benchmarks.designs:medium",
         "design-large": "benchmarks.designs:large",
+        "widths": "benchmarks.widths:widths",
+        "agreement": "benchmarks.engine:agreement",
+        "chunks": "benchmarks.engine:chunks",
     }
 )
 
