@@ -49,12 +49,14 @@ class Found:
         first: Of the run.
         second: Of the run that it is held against, if there is one.
         difference: Accuracy of the first minus that of the second.
+        reached: Whether the interval that was asked for, of the difference if there is one, is as narrow.
     """
 
     references: tuple[tuple[float, float], ...]
     first: Any
     second: Any = None
     difference: Estimate | None = None
+    reached: bool = True
 
 
 def main(argv: Sequence[str]) -> int:
@@ -64,6 +66,8 @@ def main(argv: Sequence[str]) -> int:
         return 0
     asked = options[EvaluateOptions]
     runs = [trained_weights(Path(run)) for run in (asked.run, asked.against) if run is not None]
+    if len({weights.resolve() for weights in runs}) < len(runs):
+        raise SteadyNetError(f"--against {asked.against} is {asked.run} itself: name another run")
     if asked.out is not None:
         check_folder(Path(asked.out), overwrite=asked.overwrite)
         for weights in runs:
@@ -87,7 +91,7 @@ def evaluate(options: Options, runs: Sequence[Path]) -> int:
             means.run(models, device, data.test, asked, compute, found)
         else:
             full.run(models, device, data.test, asked, compute, found)
-    except (KeyboardInterrupt, SteadyNetError):
+    except BaseException:
         if found:
             _report(options, found, runs)
         raise
@@ -126,7 +130,7 @@ def _show_differences(found: Sequence[Found], asked: EvaluateOptions) -> None:
             f"{one.first.sigma_d:g}",
             _points(one.first.accuracy, "{:.2f}"),
             _points(one.second.accuracy, "{:.2f}"),
-            _points(one.difference, "{:+.2f}"),
+            _points(one.difference, "{:+.2f}") + ("" if one.reached else " (not reached)"),
         )
         for one in found
         if one.difference is not None
@@ -170,7 +174,7 @@ def _write(options: Options, found: Sequence[Found], runs: Sequence[Path]) -> No
     }
     if asked.against is not None:
         about["against"] = [
-            {"sigma_d": one.first.sigma_d, **means.plain(one.difference)}
+            {"sigma_d": one.first.sigma_d, **means.plain(one.difference), "reached": one.reached}
             for one in found
             if one.difference is not None
         ]

@@ -63,10 +63,11 @@ def run(
         references = tuple(_reference(session) for session in sessions)
         for sigma_d in sorted(asked.sigma_d):
             if len(sessions) == 1:
-                one = Found(references, means(sessions[0], sigma_d, design))
+                result = means(sessions[0], sigma_d, design)
+                one = Found(references, result, reached=result.reached)
             else:
                 pair = mean_difference(sessions[0], sessions[1], sigma_d, design)
-                one = Found(references, pair.first, pair.second, pair.accuracy)
+                one = Found(references, pair.first, pair.second, pair.accuracy, pair.reached)
             found.append(one)
             if asked.progress:
                 print(
@@ -93,17 +94,18 @@ def show(found: Sequence[Found], asked: EvaluateOptions) -> None:
         "chips",
         "blocks × cycles",
     ]
-    print_table([*columns, "seconds"], [_line(result) for result in results])
+    print_table([*columns, "seconds"], [_line(one, asked) for one in found])
     first, (clean, quantised) = results[0], found[0].references[0]
     print(
         f"clean {100 * clean:.2f} %, quantised without error {100 * quantised:.2f} %; "
         f"{first.images} test images, seed {first.seed}; each chip sees one block of images"
     )
     print("±: 95 % interval over chips of this one network; it does not speak of other trainings or images")
-    if short := [result for result in results if not result.reached and asked.against is None]:
-        told = ", ".join(f"{result.sigma_d:g}" for result in short)
+    if short := [one for one in found if not one.reached]:
+        told = ", ".join(f"{one.first.sigma_d:g}" for one in short)
         ended = "--cycles" if asked.cycles is not None else "--max-draws"
-        print(f"at sigma_d {told} {ended} ended the work before the interval was as narrow as asked for")
+        what = "interval" if asked.against is None else "difference's interval"
+        print(f"at sigma_d {told} {ended} ended the work before the {what} was as narrow as asked for")
     print("percentiles, the worst chip and yields need chips that each see all images: --design full")
 
 
@@ -147,11 +149,14 @@ def plain(estimate: Estimate) -> dict[str, float | None]:
     return {"mean": estimate.mean, "std": estimate.std, "lo": low, "hi": high}
 
 
-def _line(result: BlockResult) -> Row:
+def _line(one: Found, asked: EvaluateOptions) -> Row:
+    result: BlockResult = one.first
+    # Of two networks, the difference is what a width was asked of.
+    reached = one.reached or asked.against is not None
     accuracy = f"{100 * result.accuracy.mean:.2f} ± {100 * result.accuracy.half_width:.2f}"
     return (
         f"{result.sigma_d:g}",
-        accuracy + ("" if result.reached else " (not reached)"),
+        accuracy + ("" if reached else " (not reached)"),
         *map(str, (result.ekl, result.nll, result.brier)),
         f"{result.draws}",
         f"{result.blocks} × {result.cycles}",
