@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import steadynet as sn
 import zoo
 from montecarlo.nets import DEVICE, grouped, pictures, recurrent
 from montecarlo.slow_loop import images, net
+from montecarlo.test_blocks import problem
 from montecarlo.test_compute import assert_close
 from steadynet.compute import Compute
 from steadynet.mapping import layout
@@ -152,6 +154,30 @@ def test_a_network_without_batching_rules_runs_by_the_loop(sizes: list[int]) -> 
     assert_close(monte_carlo(model, DEVICE, data, draws=5, compute=Compute(chunk="auto")), expected)
     # Clean, quantised, the loop twice and a failed chunk by the clock, then the draws.
     assert sizes == [0, 1, 1, 1, 4, *[1] * 5]
+
+
+def test_bfloat16_for_several_chips_is_that_of_the_loop() -> None:
+    model, data = problem(100)
+    expected = monte_carlo(model, DEVICE, data, draws=5, compute=Compute(precision="bf16"))
+    found = monte_carlo(model, DEVICE, data, draws=5, compute=Compute(precision="bf16", chunk=2))
+    # Sums in another order may round a logit to its neighbour in bfloat16.
+    assert_close(found, expected, rel=2e-2)
+    exact = monte_carlo(model, DEVICE, data, draws=5, compute=Compute(chunk=2))
+    assert not np.array_equal(found.nll.values, exact.nll.values)
+
+
+def test_convolutions_in_bfloat16_on_the_cpu_run_by_the_loop_or_are_refused(sizes: list[int]) -> None:
+    # Within vmap, torch's autocast of the CPU does not reach convolutions.
+    model, data = grouped(dtype=torch.float32), pictures(dtype=torch.float32)
+    half = functools.partial(Compute, device="cpu", precision="bf16")
+    with pytest.raises(
+        sn.SteadyNetError, match=r"cannot be run for several chips at once .*: set chunk to 1"
+    ):
+        monte_carlo(model, DEVICE, data, draws=4, compute=half(chunk=2))
+    expected = monte_carlo(model, DEVICE, data, draws=4, compute=half())
+    sizes.clear()
+    assert_close(monte_carlo(model, DEVICE, data, draws=4, compute=half(chunk="auto")), expected)
+    assert sizes[-4:] == [1] * 4
 
 
 @pytest.mark.parametrize(("free", "chosen"), [(1.0, 1), (7.9, 1), (8.1, 4), (31.9, 4), (32.1, 16)])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 import threading
+import types
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,26 @@ def test_what_cannot_be_sent_is_refused_by_one_line(tmp_path: Path) -> None:
         with pytest.raises(SteadyNetError, match=r"^job 4 cannot be sent to another process") as raised:
             dump_job(4, what)
         assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kept", ["the module", "nothing"])
+def test_what_another_process_does_not_find_is_told_by_one_line(
+    kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = types.ModuleType("of_a_notebook")
+    monkeypatch.setitem(sys.modules, "of_a_notebook", module)
+    module.Net = type("Net", (nn.Linear,), {"__module__": "of_a_notebook"})  # pyright: ignore[reportAttributeAccessIssue]
+    save_bundle(module.Net(2, 2), tmp_path / "bundle")
+    if kept == "nothing":
+        monkeypatch.delitem(sys.modules, "of_a_notebook")
+    else:
+        del module.Net
+    with pytest.raises(
+        SteadyNetError,
+        match=r"^what the workers need cannot be read in another process \(.*of_a_notebook.*into a module",
+    ) as raised:
+        load_bundle(tmp_path / "bundle")
+    assert "\n" not in str(raised.value)
 
 
 def test_a_full_disk_is_told_with_its_mend() -> None:
