@@ -94,12 +94,13 @@ def test_what_another_process_does_not_find_is_told_by_one_line(
 ) -> None:
     module = types.ModuleType("of_a_notebook")
     monkeypatch.setitem(sys.modules, "of_a_notebook", module)
-    module.Net = type("Net", (nn.Linear,), {"__module__": "of_a_notebook"})  # pyright: ignore[reportAttributeAccessIssue]
-    save_bundle(module.Net(2, 2), tmp_path / "bundle")
+    net = type("Net", (nn.Linear,), {"__module__": "of_a_notebook"})
+    vars(module)["Net"] = net
+    save_bundle(net(2, 2), tmp_path / "bundle")
     if kept == "nothing":
         monkeypatch.delitem(sys.modules, "of_a_notebook")
     else:
-        del module.Net
+        del vars(module)["Net"]
     with pytest.raises(
         SteadyNetError,
         match=r"^what the workers need cannot be read in another process \(.*of_a_notebook.*into a module",
