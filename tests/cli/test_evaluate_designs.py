@@ -113,6 +113,7 @@ def test_the_command_of_a_means_run_gives_the_very_same_accuracies() -> None:
     for row, command in zip(found["rows"], commands, strict=True):
         name, *rest = shlex.split(command)
         assert name == "steadynet"
+        assert f" --design blocks --blocks {row['blocks']} --cycles {row['cycles']} " in command
         assert main(rest) == 0
         (again,) = results(rest[-1])["rows"]
         # The time that it took is its own.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from montecarlo.nets import DEVICE, NAMES, Locked, OnFile, Raises, grouped, pict
 from montecarlo.slow_loop import figures_of, images, net, slow_monte_carlo
 from montecarlo.test_blocks import problem
 from steadynet.montecarlo import MonteCarloResult, block_monte_carlo, curve, monte_carlo, session
+from steadynet.montecarlo.forward import Forward
 from steadynet.workers import Pool
 from steadynet.workers.serial import SerialPool
 
@@ -130,9 +131,18 @@ def test_channels_last_leaves_what_is_no_image_as_it_is() -> None:
     assert_close(found, monte_carlo(model, DEVICE, data, draws=2))
 
 
-def test_bf16_is_autocast_with_the_chip_cast_once() -> None:
+def test_bf16_is_autocast_with_the_chip_cast_once(monkeypatch: pytest.MonkeyPatch) -> None:
     model, (x, y) = grouped(dtype=torch.float32), pictures(dtype=torch.float32)
+    given: set[torch.dtype] = set()
+    one = Forward.one
+
+    def note(self: Forward, chip: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        given.update(weight.dtype for weight in chip.values())
+        return one(self, chip, inputs)
+
+    monkeypatch.setattr(Forward, "one", note)
     found = monte_carlo(model, DEVICE, (x, y), draws=3, seed=5, compute=sn.Compute(precision="bf16"))
+    assert given == {torch.bfloat16}, "cast as it is programmed, not at each batch"
     model.eval()
     for draw in range(3):
         chip = {
