@@ -235,7 +235,7 @@ def test_the_interval_of_the_difference_covers_as_stated_though_it_stops_early(
     # 2000 repetitions, of the std 0.0049: a false alarm of 4e-5, and a power above 0.998 against 91 %.
     pair = Pair(easiness(3, 2), errors)
     truth, hits, cycles = pair.difference, 0, set[int]()
-    design = blocks.BlockDesign(half_width=0.007, blocks=BLOCKS, max_draws=40 * BLOCKS)
+    design = blocks.BlockDesign(half_width=0.01, blocks=BLOCKS, max_draws=40 * BLOCKS)
     session = cast("Session", pair)
     for _ in range(REPETITIONS):
         found = blocks.mean_difference(session, session, 0.15, design)
