@@ -34,7 +34,7 @@ from steadynet.montecarlo.pilot import Pilot
 from steadynet.montecarlo.session import Session
 
 Z = 1.96
-GRID = tuple(round(0.02 * 1.15**k, 4) for k in range(24))
+GRID = tuple(round(0.02 * 1.15**k, 4) for k in range(5, 24))
 SEARCH_DRAWS, SEARCH_IMAGES = 40, 1000
 FULL_DRAWS = 2  # in a round, whose mean is t
 
@@ -57,7 +57,7 @@ class Case:
 
 
 SMALL = Case("design-small", 0.004, 100, None)
-MEDIUM = Case("design-medium", 0.03, 500, 20.0)
+MEDIUM = Case("design-medium", 0.035, 500, 20.0)
 LARGE = Case("design-large", 0.10, 1500, 20.0)
 
 

@@ -42,7 +42,7 @@ class Scale:
     judged: bool
 
 
-FULL = Scale("full", 1.0, 32, 128, 7, 3, 31, 10_000, 300, 1.0, 100, 180.0, True)
+FULL = Scale("full", 1.0, 32, 128, 7, 3, 31, 10_000, 300, 1.0, 60, 180.0, True)
 QUICK = Scale("quick", 0.25, 16, 128, 5, 3, 15, 1_000, 100, 0.1, 20, 5.0, False)
 TINY = Scale("tiny", 0.0625, 8, 8, 2, 2, 3, 100, 4, 0.01, 4, 0.5, False)
 
