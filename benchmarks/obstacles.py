@@ -5,4 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-OBSTACLES: Mapping[str, str] = MappingProxyType({})
+_DESIGN = (
+    "the prediction knows neither the pilot's time, nor that cycles are whole and at least two, nor what the interval adds "
+    "against skewness and few chips, nor a forward's fixed cost for each block"
+)
+
+OBSTACLES: Mapping[str, str] = MappingProxyType(
+    {f"design-{spread}-share": _DESIGN for spread in ("small", "medium", "large")}
+)
