@@ -18,7 +18,6 @@ from steadynet.montecarlo.intervals import mean_interval
 from steadynet.montecarlo.pilot import FIRST_LOOK, from_table
 from steadynet.montecarlo.session import Session
 
-
 Trace = list[tuple[float, float]]
 
 
