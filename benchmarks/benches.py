@@ -35,6 +35,28 @@ BENCHES: Mapping[str, str] = MappingProxyType(
 )
 
 
+# What a training step does not run: its rows stay while these change.
+_NOT_TRAINING = (
+    "src/steadynet/montecarlo/",
+    "src/steadynet/workers/",
+    "src/steadynet/cli/",
+    "src/steadynet/report/",
+    "benchmarks/benches.py",
+    "benchmarks/designs.py",
+    "benchmarks/engine.py",
+    "benchmarks/figure.py",
+    "benchmarks/montecarlo.py",
+    "benchmarks/trained.py",
+    "benchmarks/widths.py",
+)
+_TRAINING = ("steps", "memory", "peer", "programming")
+
+
+def apart(name: str) -> tuple[str, ...]:
+    """Return the files that the rows of a bench do not depend on."""
+    return _NOT_TRAINING if BENCHES[name].removeprefix("benchmarks.").startswith(_TRAINING) else ()
+
+
 def find(name: str) -> Bench:
     """Return the bench of that name."""
     module, _, function = BENCHES[name].partition(":")

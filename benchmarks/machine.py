@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -92,16 +93,20 @@ def commit() -> str:
         return "unknown"
 
 
-def sources() -> str:
+def sources(apart: Sequence[str] = ()) -> str:
     """Return a checksum of the code that is measured and that measures, the table's drawing apart.
 
     Rows of the same code and machine need not be measured again.
+
+    Args:
+        apart: Files and folders, from the root, that do not count.
     """
     digest = hashlib.sha256()
     for folder in (ROOT / "src", ROOT / "benchmarks"):
         for path in sorted(folder.rglob("*.py")):
-            if not {".peer-venv", *_APART} & set(path.parts):
-                digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+            name = path.relative_to(ROOT).as_posix()
+            if not {".peer-venv", *_APART} & set(path.parts) and not name.startswith(tuple(apart)):
+                digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, cast
 
+from benchmarks.benches import apart
 from benchmarks.harness import Ratio
 from benchmarks.machine import Machine, commit, described, sources
 from benchmarks.scale import Scale
@@ -16,12 +17,12 @@ from steadynet.files import write_json_atomically
 
 
 class Store:
-    """The rows measured so far by this code, on this machine, at this scale.
+    """The rows measured so far on this machine, at this scale.
 
     Args:
         path: The file.
-        head: What all its rows share: machine, versions, scale and the code's checksum.
-        benches: The measured ones: name → commit, seconds it took, and its rows.
+        head: What all its rows share: machine, versions and scale.
+        benches: The measured ones: name → commit, checksum of the code that it runs, seconds it took, and its rows.
     """
 
     def __init__(self, path: Path, head: dict[str, Any], benches: dict[str, dict[str, Any]]) -> None:
@@ -29,7 +30,7 @@ class Store:
 
     @classmethod
     def open(cls, folder: Path, machine: Machine, threads: int, scale: Scale, *, fresh: bool = False) -> Self:
-        """Return the newest file of the same code, machine, threads, versions and scale, or a new one.
+        """Return the newest file of the same machine, threads, versions and scale, or a new one.
 
         Args:
             folder: Where results lie; it is made.
@@ -39,7 +40,7 @@ class Store:
             fresh: Whether to begin anew although there is one.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        head = {"machine": described(machine, threads), "scale": scale.name, "sources": sources()}
+        head = {"machine": described(machine, threads), "scale": scale.name}
         # As it comes back from JSON: tuples are lists there.
         head = cast("dict[str, Any]", json.loads(json.dumps(head)))
         suffix = "" if scale.judged else f"-{scale.name}"
@@ -59,6 +60,7 @@ class Store:
         """Keep the rows of a bench, and write the file."""
         self.benches[name] = {
             "commit": commit(),
+            "sources": sources(apart(name)),
             "seconds": seconds,
             "rows": [row.to_dict() for row in rows],
             "failed": "",
@@ -67,12 +69,13 @@ class Store:
 
     def fail(self, name: str, reason: str) -> None:
         """Keep why a bench could not be measured; it is tried again next time."""
-        self.benches[name] = {"commit": commit(), "seconds": 0.0, "rows": [], "failed": reason}
+        self.benches[name] = {"commit": commit(), "sources": "", "seconds": 0.0, "rows": [], "failed": reason}
         self._write()
 
     def has(self, name: str) -> bool:
-        """Return whether the bench has been measured."""
-        return bool(self.benches.get(name, {}).get("rows"))
+        """Return whether the bench has been measured, with the code that it runs as it is now."""
+        found = self.benches.get(name, {})
+        return bool(found.get("rows")) and found["sources"] == sources(apart(name))
 
     def _write(self) -> None:
         write_json_atomically(self.path, {"head": self.head, "benches": self.benches})

@@ -12,8 +12,9 @@ import pytest
 from rich.console import Console
 
 from benchmarks import table
+from benchmarks.benches import apart
 from benchmarks.harness import Ratio, Target
-from benchmarks.machine import Machine, this_machine
+from benchmarks.machine import ROOT, Machine, sources, this_machine
 from benchmarks.scale import FULL, QUICK
 from benchmarks.store import Store, read
 from steadynet.errors import SteadyNetError
@@ -54,8 +55,18 @@ def test_another_setting_gets_a_file_of_its_own_and_fresh_costs_nothing(tmp_path
 
 def test_changed_code_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Store.open(tmp_path, MACHINE, 2, FULL).add("noise-fp32", [row()], 1.0)
-    monkeypatch.setattr("benchmarks.store.sources", lambda: "other")
+    monkeypatch.setattr("benchmarks.store.sources", lambda apart: "other")
     assert not Store.open(tmp_path, MACHINE, 2, FULL).has("noise-fp32")
+
+
+def test_a_steps_row_depends_on_no_code_of_evaluation() -> None:
+    """And each of both on the rest; what is left out is there, so that a name cannot have been misspelt."""
+    assert apart("draw-fp32") == apart("design-small") == ()
+    left_out = apart("noise-fp32")
+    assert left_out == apart("peer") == apart("memory")
+    assert all((ROOT / name).exists() for name in left_out)
+    assert sources(left_out) != sources()
+    assert not any("training" in name or "nvm" in name or "recipes" in name for name in left_out)
 
 
 def test_what_failed_is_told_and_tried_again(tmp_path: Path) -> None:
