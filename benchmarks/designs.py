@@ -28,7 +28,8 @@ from benchmarks.task import Task
 from benchmarks.trained import remember, remembered, source, trained
 from steadynet.data.imageset import ImageSet
 from steadynet.errors import SteadyNetError
-from steadynet.montecarlo.blocks import BlockDesign, means
+from steadynet.montecarlo.block_design import BlockDesign
+from steadynet.montecarlo.blocks import means
 from steadynet.montecarlo.intervals import Values, mean_interval
 from steadynet.montecarlo.pilot import Pilot
 from steadynet.montecarlo.session import Session

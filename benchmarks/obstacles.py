@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 _DESIGN = (
-    "the prediction knows neither the pilot's time, nor that cycles are whole and at least two, nor what the interval adds "
+    "the prediction knows neither the pilot's time, nor that the work ends with a quarter of a cycle, nor what the interval adds "
     "against skewness and few chips, nor a forward's fixed cost for each block"
 )
 

@@ -69,7 +69,7 @@ REFUSED = [
     ("--half-width -1", "--half-width (points) must be a finite number > 0"),
     ("--half-width 51", "--half-width (points) must be a finite number > 0 and ≤ 50, got 51"),
     ("--blocks 0", "--blocks must be an integer ≥ 1, got 0"),
-    ("--blocks 10 --cycles 1", "--cycles must be an integer ≥ 2, got 1"),
+    ("--blocks 10 --cycles 1", "--cycles must be a finite number ≥ 2, got 1"),
     ("--cycles 3", "--design blocks needs --blocks; --design auto chooses them itself"),
     ("--design blocks", "--design blocks needs --blocks"),
     ("--design blocks --cycles 3", "--design blocks needs --blocks"),

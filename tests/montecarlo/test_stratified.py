@@ -68,17 +68,23 @@ HARD = {
 
 
 def coverage(table: Table, half_width: float) -> float:
-    """Return how often the interval covers, stopping at the first that is narrow enough, from 100 draws on."""
+    """Return how often the interval covers, stopping at the first quarter cycle that is narrow enough, from 100 draws on."""
     rng = np.random.default_rng(3)
     weights, deviation = np.full(BLOCKS, 1 / BLOCKS), np.full(BLOCKS, BLOCKS / IMAGES)
     truth, hits = table.mean, 0
     for _ in range(REPETITIONS):
-        cycles = [table.cycle(rng)]
+        cycles = np.stack([table.cycle(rng), table.cycle(rng)])
+        quarter, coming = 0, cycles[0]
         while True:
-            cycles.append(table.cycle(rng))
-            low, high = stratified_interval(np.array(cycles), weights, deviation=deviation)
-            if (high - low) / 2 <= half_width or len(cycles) == 40:
+            low, high = stratified_interval(cycles, weights, deviation=deviation)
+            if (high - low) / 2 <= half_width or (len(cycles) == 40 and quarter == 0):
                 break
+            if quarter == 0:
+                coming = table.cycle(rng)
+                cycles = np.vstack([cycles, np.full(BLOCKS, np.nan)])
+            quarter = (quarter + 1) % 4
+            seen = slice(0, BLOCKS if quarter == 0 else BLOCKS * quarter // 4)
+            cycles[-1, seen] = coming[seen]
         hits += low <= truth <= high
     return hits / REPETITIONS
 
@@ -117,6 +123,25 @@ def test_the_interval_holds_its_mean_and_moves_with_the_values(
     assert low <= stratified_mean(values, weights) <= high
     moved = stratified_interval(values + shift, weights)
     assert moved == pytest.approx((low + shift, high + shift), abs=1e-6)
+
+
+def test_a_cycle_that_was_broken_off_counts_for_the_blocks_that_it_reached() -> None:
+    rng = np.random.default_rng(1)
+    weights = np.array([0.5, 0.3, 0.2])
+    values = rng.normal(0.8, 0.02, (300, 3))
+    values[-1, 1:] = np.nan
+    seen = [values[:, 0], values[:-1, 1], values[:-1, 2]]
+    mean = sum(w * block.mean() for w, block in zip(weights, seen, strict=True))
+    variance = sum(w**2 * block.var(ddof=1) / len(block) for w, block in zip(weights, seen, strict=True))
+    assert stratified_mean(values, weights) == pytest.approx(mean)
+    low, high = stratified_interval(values, weights)
+    assert (high - low) / 2 == pytest.approx(1.96 * math.sqrt(variance), rel=0.01)
+    still = stratified_interval(
+        np.array([[1.0, 1.0], [1.0, 1.0], [1.0, np.nan]]), np.full(2, 0.5), deviation=np.full(2, 0.1)
+    )
+    assert still.high > 1 or still.low < 1
+    with pytest.raises(SteadyNetError, match="at least 2 cycles over the blocks, got 1"):
+        stratified_interval(np.array([[1.0, 1.0], [1.0, np.nan]]), np.full(2, 0.5))
 
 
 def test_blocks_that_never_err_have_a_width_that_more_cycles_shrink() -> None:

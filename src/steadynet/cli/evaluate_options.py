@@ -26,8 +26,9 @@ class EvaluateOptions:
         draws: R, simulated chips per σ_d of design full; 200 by default.
         half_width: Run until the interval of the mean accuracy is ± so many points (design auto or blocks; 0.5 by default).
         blocks: B, blocks that the images are cut into (design blocks).
-        cycles: C, passes over all blocks, each with further chips, instead of running until --half-width (design blocks).
-        max_draws: The most chips per σ_d of designs auto and blocks.
+        cycles: C, passes over all blocks, each with further chips, in quarters, instead of running until --half-width (design
+            blocks).
+        max_draws: The most chips per σ_d of designs auto and blocks, without --cycles.
         against: Another run or file of weights, evaluated on the same chips and images: adds the difference of accuracy
             and its own interval, which designs auto and blocks then run for.
         seed: Seed of the chips.
@@ -45,7 +46,7 @@ class EvaluateOptions:
     draws: int | None = None
     half_width: float | None = None
     blocks: int | None = None
-    cycles: int | None = None
+    cycles: float | None = None
     max_draws: int = 20_000
     against: str | None = None
     seed: int = 0
@@ -73,7 +74,11 @@ class EvaluateOptions:
         if self.blocks is not None:
             check_integer("--blocks", self.blocks, at_least=1)
         if self.cycles is not None:
-            check_integer("--cycles", self.cycles, at_least=2)
+            check_number("--cycles", self.cycles, at_least=2)
+            if self.cycles * 4 % 1:
+                raise SteadyNetError(
+                    f"--cycles end at their quarters, got {self.cycles:g}: give 3 or 3.25, say"
+                )
         if self.means:
             self._check_means()
         else:

@@ -34,7 +34,8 @@ def run(
 ) -> None:
     """Append what is found at each σ_d as it is finished, and tell so on stderr."""
     from steadynet.cli.evaluate import Found
-    from steadynet.montecarlo.blocks import BlockDesign, mean_difference, means
+    from steadynet.montecarlo.block_design import BlockDesign
+    from steadynet.montecarlo.blocks import mean_difference, means
     from steadynet.montecarlo.session import Session
 
     design = BlockDesign(
@@ -122,7 +123,7 @@ def again(asked: EvaluateOptions, out: Path, results: Sequence[BlockResult]) -> 
             "--sigma-d",
             f"{result.sigma_d:g}",
         ]
-        words += ["--design", "blocks", "--blocks", str(result.blocks), "--cycles", str(result.cycles)]
+        words += ["--design", "blocks", "--blocks", str(result.blocks), "--cycles", f"{result.cycles:g}"]
         lines.append(shlex.join([*words, "--out", into]))
     return " && ".join(lines)
 
@@ -159,6 +160,6 @@ def _line(one: Found, asked: EvaluateOptions) -> Row:
         accuracy + ("" if reached else " (not reached)"),
         *map(str, (result.ekl, result.nll, result.brier)),
         f"{result.draws}",
-        f"{result.blocks} × {result.cycles}",
+        f"{result.blocks} × {result.cycles:g}",
         f"{result.seconds:.1f}",
     )

@@ -27,16 +27,17 @@ class BlockResult:
         stream: Stream of the draws.
         images: Test images.
         blocks: B.
-        cycles: C; there were B · C draws.
+        cycles: C, in quarters: a last cycle may have been broken off.
         half_width: What was asked for; None if nothing was.
         reached: Whether the accuracy's interval is as narrow; True where nothing was asked.
-        accuracy: Top-1 accuracy, as a fraction. Its values are those of the cycles, each over all images.
+        accuracy: Top-1 accuracy, as a fraction. Its values are those of the whole cycles, each over all images.
         nll: Negative log-likelihood per image, in nats.
         brier: Brier score per image.
         ekl: Mean −log p_y over the correct predictions.
         seconds: Wall-clock time, pilot included.
         pilot: What B was chosen by; None where it was given.
-        cells: Each cell's accuracy, NLL, Brier score and EKL's numerator, per image of its block [C, B, 4].
+        cells: Each cell's accuracy, NLL, Brier score and EKL's numerator, per image of its block [C, B, 4]; NaN
+            where the last cycle was broken off.
         sizes: Images of each block [B].
     """
 
@@ -46,7 +47,7 @@ class BlockResult:
     stream: str
     images: int
     blocks: int
-    cycles: int
+    cycles: float
     half_width: float | None
     reached: bool
     accuracy: Estimate
@@ -60,8 +61,8 @@ class BlockResult:
 
     @property
     def draws(self) -> int:
-        """B · C, the number of chips, each seen by one block."""
-        return self.blocks * self.cycles
+        """The number of chips, each seen by one block."""
+        return int((~np.isnan(self.cells[:, :, 0])).sum())
 
     def percentile(self, k: float) -> NoReturn:
         """Raise `SteadyNetError`: no chip saw all images."""
@@ -80,7 +81,7 @@ class BlockResult:
         """Return the figures as lines of text, with draws, seed, and what the intervals are of."""
         asked = "" if self.half_width is None else f" (asked for: {100 * self.half_width:g}; raise max_draws)"
         lines = [
-            f"{self.blocks} blocks × {self.cycles} cycles = {self.draws} chips (seed {self.seed}) of {self.device}, "
+            f"{self.blocks} blocks × {self.cycles:g} cycles = {self.draws} chips (seed {self.seed}) of {self.device}, "
             f"{self.images} images, {self.seconds:.1f} s",
             f"accuracy            {self.accuracy.mean:.2%} ± {100 * self.accuracy.half_width:.2f} points"
             + ("" if self.reached else asked),
@@ -116,7 +117,7 @@ def estimates_of(cells: Values, sizes: Values) -> dict[str, Estimate]:
     right, nll, brier, kept = (cells[:, :, i] for i in range(4))
     ratio, interval = stratified_ratio(kept, right, weights)
     with np.errstate(invalid="ignore", divide="ignore"):
-        each: Values = (kept @ weights) / (right @ weights)
+        each: Values = _whole(kept) @ weights / (_whole(right) @ weights)
     return {
         "accuracy": accuracy_of(right, sizes),
         "nll": _estimate(nll, weights, stratified_interval(nll, weights)),
@@ -126,5 +127,10 @@ def estimates_of(cells: Values, sizes: Values) -> dict[str, Estimate]:
 
 
 def _estimate(values: Values, weights: Values, interval: Interval) -> Estimate:
-    per_cycle: Values = values @ weights
+    per_cycle: Values = _whole(values) @ weights
     return Estimate(stratified_mean(values, weights), float(np.std(per_cycle, ddof=1)), interval, per_cycle)
+
+
+def _whole(values: Values) -> Values:
+    """Return the cycles that were not broken off."""
+    return values[~np.isnan(values).any(axis=1)]

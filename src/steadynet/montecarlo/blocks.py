@@ -2,7 +2,8 @@
 
 Chips differ far more than images do, so R chips over all images buy little that R chips over a few images each would
 not. The shuffled test set is cut into B blocks, fixed from cycle to cycle; in cycle c block b is seen by the chip of draw
-c B + b. A cycle costs one pass over the images and B programmings, and holds B independent chips. What it cannot give is
+c B + b. A cycle costs one pass over the images and B programmings, and holds B independent chips; it may be broken off after each
+quarter. What it cannot give is
 any figure of a single chip over all images: percentiles, the worst chip, a yield, calibration per chip.
 """
 
@@ -19,7 +20,7 @@ import numpy as np
 from torch import nn
 
 from steadynet.compute import Compute
-from steadynet.errors import SteadyNetError, check_integer, check_number
+from steadynet.montecarlo.block_design import HALF_WIDTH, QUARTERS, BlockDesign
 from steadynet.montecarlo.block_result import BlockResult, accuracy_of, estimates_of
 from steadynet.montecarlo.estimates import Estimate
 from steadynet.montecarlo.intervals import Values
@@ -27,69 +28,6 @@ from steadynet.montecarlo.pilot import FIRST_LOOK, Pilot, from_table
 from steadynet.montecarlo.session import Session
 from steadynet.nvm.device import Device
 from steadynet.randomness import Stream
-
-HALF_WIDTH = 0.005
-
-
-@dataclass(frozen=True)
-class BlockDesign:
-    """How many blocks and cycles, or how narrow an interval.
-
-    Args:
-        half_width: Of the 95 % interval of the accuracy, as a fraction: cycles are run until it is as narrow, looking
-            first at 100 block draws. 0.005 if neither it nor `cycles` is given.
-        blocks: B; chosen by a pilot of 20 chips on 200 images if None. The pilot's draws are in no figure.
-        cycles: C, a fixed number, for which `blocks` must be given: they end the work, however wide the interval.
-        max_draws: The most block draws; where they do not suffice, the result says so.
-
-    Raises:
-        SteadyNetError: If a number is out of range, there are fewer than two cycles, `max_draws` does not allow two,
-            or values contradict each other.
-    """
-
-    half_width: float | None = None
-    blocks: int | None = None
-    cycles: int | None = None
-    max_draws: int = 20_000
-
-    def __post_init__(self) -> None:
-        check_integer("max_draws", self.max_draws, at_least=FIRST_LOOK)
-        if self.half_width is not None:
-            check_number("half_width", self.half_width, above=0, at_most=0.5)
-        if self.blocks is not None:
-            check_integer("blocks", self.blocks, at_least=1)
-            if 2 * self.blocks > self.max_draws:
-                raise SteadyNetError(
-                    f"max_draws {self.max_draws} allows no two cycles over {self.blocks} blocks: "
-                    f"raise it to {2 * self.blocks} or more"
-                )
-        if self.cycles is not None:
-            check_integer("cycles", self.cycles, at_least=1)
-            if self.blocks is None:
-                raise SteadyNetError("cycles need blocks: say how many blocks each goes over")
-            if self.cycles < 2:
-                raise SteadyNetError(
-                    f"an interval needs at least 2 cycles over the blocks, got {self.cycles}"
-                )
-            check_integer("cycles", self.cycles, at_least=2)
-
-    @property
-    def target(self) -> float | None:
-        """The half-width that is wanted, if one is."""
-        if self.half_width is None and self.cycles is None:
-            return HALF_WIDTH
-        return self.half_width
-
-    def check(self, images: int, sigma_d: float) -> None:
-        """Raise `SteadyNetError` if it cannot be done with so many images, or chips are all alike."""
-        if sigma_d == 0:
-            raise SteadyNetError("at sigma_d 0 all chips are alike: monte_carlo runs the one there is")
-        if images < 2:
-            raise SteadyNetError(f"blocks need at least 2 images, got {images}")
-        if self.blocks is not None and self.blocks > images:
-            raise SteadyNetError(
-                f"{self.blocks} blocks are more than the {images} images: ask for {images} or fewer"
-            )
 
 
 def block_monte_carlo(
@@ -99,7 +37,7 @@ def block_monte_carlo(
     *,
     half_width: float | None = None,
     blocks: int | None = None,
-    cycles: int | None = None,
+    cycles: float | None = None,
     max_draws: int = 20_000,
     seed: int = 0,
     stream: Stream = "test",
@@ -126,7 +64,7 @@ def block_monte_carlo(
         blocks: B; chosen by a pilot of 20 chips on 200 images if None, by the clock among others: name it to get the
             very same numbers again.
         cycles: C, a fixed number, which ends the work however wide the interval; it needs `blocks`.
-        max_draws: The most block draws; where they do not suffice, `reached` is False.
+        max_draws: The most block draws without `cycles`; where they do not suffice, `reached` is False.
         seed: Of the chips.
         stream: "test"; "validation" for figures that choose something.
         compute: Where and how it is computed, and by how many processes.
@@ -172,7 +110,7 @@ def block_difference(
     *,
     half_width: float | None = None,
     blocks: int | None = None,
-    cycles: int | None = None,
+    cycles: float | None = None,
     max_draws: int = 20_000,
     seed: int = 0,
     stream: Stream = "test",
@@ -249,18 +187,25 @@ def _run(
         blocks = min(pilot.blocks(images, design.target or HALF_WIDTH), design.max_draws // 2)
     sizes = np.array([len(part) for part in np.array_split(np.arange(images), blocks)], dtype=np.int64)
     ends = [0, *itertools.accumulate(int(size) for size in sizes)]
-    cycles: list[list[Values]] = [[] for _ in sessions]
-    tables: list[Values] = []
-    while not tables or not _enough(judge(tables, sizes.astype(np.float64)), tables[0], design):
-        for _ in range(1 if tables else 2):
-            first = len(cycles[0]) * blocks
-            cells = [(first + b, ends[b], ends[b + 1]) for b in range(blocks)]
-            for session, rows in zip(sessions, cycles, strict=True):
-                rows.append(session.cells(sigma_d, cells))
-        tables = [np.array(rows) for rows in cycles]
+    shares = sizes.astype(np.float64)
+    tables: list[Values] = [np.full((0, blocks, 4), np.nan) for _ in sessions]
+    done = 0  # quarters
+    while True:
+        whole = done < 2 * QUARTERS or (design.cycles or 0) * QUARTERS - done >= QUARTERS
+        done += QUARTERS if whole else 1
+        last, quarter = divmod(done - 1, QUARTERS)
+        start, stop = 0 if whole else blocks * quarter // QUARTERS, blocks * (quarter + 1) // QUARTERS
+        cells = [(last * blocks + b, ends[b], ends[b + 1]) for b in range(start, stop)]
+        for at, session in enumerate(sessions):
+            if len(tables[at]) == last:
+                tables[at] = np.concatenate([tables[at], np.full((1, blocks, 4), np.nan)])
+            if cells:
+                tables[at][last, start:stop] = session.cells(sigma_d, cells)
+        if done >= 2 * QUARTERS and _enough(tables, shares, done, design, judge):
+            break
     seconds = time.perf_counter() - started
     return [
-        _result(session, sigma_d, table, sizes.astype(np.float64), design, seconds, pilot)
+        _result(session, sigma_d, table, shares, done, design, seconds, pilot)
         for session, table in zip(sessions, tables, strict=True)
     ]
 
@@ -273,13 +218,22 @@ def _pilot(sessions: Sequence[Session], sigma_d: float) -> Pilot:
     )
 
 
-def _enough(found: Estimate, table: Values, design: BlockDesign) -> bool:
-    cycles, blocks = table.shape[:2]
+def _enough(
+    tables: Sequence[Values],
+    sizes: Values,
+    done: int,
+    design: BlockDesign,
+    judge: Callable[[Sequence[Values], Values], Estimate],
+) -> bool:
+    """Return whether the work ends after so many quarters of cycles."""
     if design.cycles is not None:
-        return cycles >= design.cycles
-    if (cycles + 1) * blocks > design.max_draws:
+        return done >= design.cycles * QUARTERS
+    blocks = len(sizes)
+    next_draws = (done + 1) // QUARTERS * blocks + blocks * ((done + 1) % QUARTERS) // QUARTERS
+    if next_draws > design.max_draws:
         return True
-    return cycles * blocks >= FIRST_LOOK and _narrow(found, design)
+    draws = int((~np.isnan(tables[0][:, :, 0])).sum())
+    return draws >= FIRST_LOOK and _narrow(judge(tables, sizes), design)
 
 
 def _result(
@@ -287,6 +241,7 @@ def _result(
     sigma_d: float,
     table: Values,
     sizes: Values,
+    done: int,
     design: BlockDesign,
     seconds: float,
     pilot: Pilot | None,
@@ -299,7 +254,7 @@ def _result(
         stream=session.stream,
         images=session.images,
         blocks=len(sizes),
-        cycles=len(table),
+        cycles=done // QUARTERS if done % QUARTERS == 0 else done / QUARTERS,
         half_width=design.target,
         reached=_narrow(estimates["accuracy"], design),
         seconds=seconds,

@@ -53,8 +53,31 @@ class DrawSums:
         return float((confidence - correct).abs().sum() / count.sum())
 
 
-def measure(logits: Tensor, labels: Tensor) -> tuple[DrawSums, Tensor, Tensor]:
-    """Return the sums of a batch, its softmax [B, C] and each row's entropy [B] (natural units), float64.
+@dataclass(frozen=True, eq=False)
+class ImageFigures:
+    """The figures of each image of a batch, float64.
+
+    Attributes:
+        log_p: Log of the softmax [B, C].
+        p: The softmax [B, C].
+        confidence: Its largest value [B].
+        correct: Whether that is the label's [B].
+        nll: −log p_y [B].
+        brier: Σ_c (p_c − [c = y])² [B].
+        ekl: nll where the prediction is correct, else 0 [B].
+    """
+
+    log_p: Tensor
+    p: Tensor
+    confidence: Tensor
+    correct: Tensor
+    nll: Tensor
+    brier: Tensor
+    ekl: Tensor
+
+
+def image_figures(logits: Tensor, labels: Tensor) -> ImageFigures:
+    """Return the figures of each image.
 
     Args:
         logits: [B, C].
@@ -86,20 +109,34 @@ def measure(logits: Tensor, labels: Tensor) -> tuple[DrawSums, Tensor, Tensor]:
     correct = prediction == labels
     nll = -log_p.gather(1, labels[:, None])[:, 0]
     brier = (p**2).sum(1) - 2 * p.gather(1, labels[:, None])[:, 0] + 1
-    index = (confidence * BINS).ceil().long().sub_(1).clamp_(0, BINS - 1)
+    return ImageFigures(log_p, p, confidence, correct, nll, brier, torch.where(correct, nll, 0.0))
+
+
+def measure(logits: Tensor, labels: Tensor) -> tuple[DrawSums, Tensor, Tensor]:
+    """Return the sums of a batch, its softmax [B, C] and each row's entropy [B] (natural units), float64.
+
+    Args:
+        logits: [B, C].
+        labels: [B], class numbers of any integer type.
+
+    Raises:
+        SteadyNetError: As `image_figures`.
+    """
+    found = image_figures(logits, labels)
+    index = (found.confidence * BINS).ceil().long().sub_(1).clamp_(0, BINS - 1)
     bins = torch.zeros(3, BINS, dtype=torch.float64)
-    bins[0].index_add_(0, index, torch.ones_like(confidence))
-    bins[1].index_add_(0, index, confidence)
-    bins[2].index_add_(0, index, correct.double())
+    bins[0].index_add_(0, index, torch.ones_like(found.confidence))
+    bins[1].index_add_(0, index, found.confidence)
+    bins[2].index_add_(0, index, found.correct.double())
     sums = DrawSums(
         len(labels),
-        float(correct.sum()),
-        float(nll.sum()),
-        float(brier.sum()),
-        float(nll[correct].sum()),
+        float(found.correct.sum()),
+        float(found.nll.sum()),
+        float(found.brier.sum()),
+        float(found.ekl.sum()),
         bins,
     )
-    return sums, p, -(p * log_p).sum(1)
+    return sums, found.p, -(found.p * found.log_p).sum(1)
 
 
 def entropy(p: Tensor) -> Tensor:

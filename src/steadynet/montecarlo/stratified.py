@@ -1,20 +1,21 @@
 """Intervals of means over blocks of images, each block seen by chips of its own.
 
 The images are cut into B fixed blocks of weights W_b (shares of the images). In each of C cycles every block is
-seen by a chip that no other block and no other cycle sees, so the B · C block means y_cb are independent, and
+seen by a chip that no other block and no other cycle sees, so the block means y_cb are independent. The last cycle may be
+broken off, so that block b is seen by C_b chips, C or C − 1. Then
 
     mean      Σ_b W_b ȳ_b
-    variance  V = Σ_b W_b² s_b² / C,      s_b² the variance of y_cb over the cycles
-    freedom   V² / Σ_b (W_b² s_b² / C)² / (C − 1)              (Satterthwaite)
+    variance  V = Σ_b W_b² s_b² / C_b,    s_b² the variance of y_cb over the cycles
+    freedom   V² / Σ_b (W_b² s_b² / C_b)² / (C_b − 1)          (Satterthwaite)
 
 estimate what all images on all chips would give. Plain Student intervals of it fall short where few chips collapse,
 so two corrections are made, both of lower order than the interval's own width:
 
-- Hall's transformation takes the estimate's skewness, Σ_b W_b³ mean_c (y_cb − mean)³ / (C² V^{3/2}), out of t;
+- Hall's transformation takes the estimate's skewness, Σ_b W_b³ mean_c (y_cb − mean)³ / (C_b² V^{3/2}), out of t;
 - one more draw at the largest deviation seen is added to V, in the spirit of Agresti and Coull.
 
-Where a block shows no variance at all, K blocks say of their K · C draws only that none deviated: the score bound
-q = z² / (K C + z²) on the share that would takes the place of the variance, a deviation being one image at least.
+Where blocks show no variance at all, they say of their n draws only that none deviated: the score bound
+q = z² / (n + z²) on the share that would takes the place of the variance, a deviation being one image at least.
 
 Sources: Cochran, "Sampling Techniques", 1977, chapter 5; Satterthwaite 1946; Hall, "On the removal of skewness by
 transformation", 1992; Agresti and Coull 1998. Coverage is tested by simulation.
@@ -38,10 +39,10 @@ def stratified_mean(values: Values, weights: Values) -> float:
     """Return Σ_b W_b ȳ_b.
 
     Args:
-        values: Block means [C, B].
+        values: Block means [C, B]; NaN where the last cycle was broken off.
         weights: W_b [B], which sum to 1.
     """
-    return float((weights * values.mean(axis=0)).sum())
+    return float((weights * np.nanmean(values, axis=0)).sum())
 
 
 def stratified_interval(
@@ -50,7 +51,7 @@ def stratified_interval(
     """Return the interval of the mean over all blocks and chips.
 
     Args:
-        values: Block means [C, B] of C ≥ 2 cycles.
+        values: Block means [C, B] of C ≥ 2 cycles; NaN where a last cycle beyond them was broken off.
         weights: W_b [B], which sum to 1.
         deviation: The least by which a block mean can deviate, 1/n_b for an accuracy over n_b images [B]: with it, blocks
             without any variance get the score bound. Without it they have none.
@@ -61,26 +62,29 @@ def stratified_interval(
     """
     if values.ndim != 2 or weights.shape != (values.shape[1],):
         raise SteadyNetError(f"values must be [cycles, {len(weights)} blocks], got {values.shape}")
-    cycles, blocks = values.shape
-    if cycles < 2:
-        raise SteadyNetError(f"an interval needs at least 2 cycles over the blocks, got {cycles}")
+    counts: Values = (~np.isnan(values)).sum(axis=0).astype(np.float64)
+    if counts.min(initial=math.inf) < 2:
+        raise SteadyNetError(
+            f"an interval needs at least 2 cycles over the blocks, got {int(counts.min(initial=math.inf))}"
+        )
     mean = stratified_mean(values, weights)
-    parts: Values = weights**2 * values.var(axis=0, ddof=1) / cycles
-    still: NDArray[np.bool_] = values.var(axis=0) <= _NO_VARIANCE
+    variances: Values = np.nanvar(values, axis=0, ddof=1)
+    parts: Values = weights**2 * variances / counts
+    still: NDArray[np.bool_] = variances <= _NO_VARIANCE
     if deviation is not None and still.any():
         z = float(stats.norm.ppf((1 + level) / 2))
-        share = z**2 / (int(still.sum()) * cycles + z**2)
-        parts = np.where(still, weights**2 * share * (1 - share) * deviation**2 / cycles, parts)
+        share = z**2 / (float(counts[still].sum()) + z**2)
+        parts = np.where(still, weights**2 * share * (1 - share) * deviation**2 / counts, parts)
     variance = float(parts.sum())
     if variance == 0:
         return Interval(mean, mean)
-    freedom = max(variance**2 / float((parts**2).sum() / (cycles - 1)), cycles - 1.0)
+    freedom = max(variance**2 / float((parts**2 / (counts - 1)).sum()), float(counts.min()) - 1)
     t = float(stats.t.ppf((1 + level) / 2, freedom))
     residuals = values - mean
-    third = float((weights**3 * (residuals**3).mean(axis=0)).sum()) / cycles**2
+    third = float((weights**3 * np.nanmean(residuals**3, axis=0) / counts**2).sum())
     skewness = third / variance**1.5
-    furthest = float(np.abs(residuals).max())
-    error = math.sqrt(variance + (furthest / (cycles * blocks)) ** 2)
+    furthest = float(np.nanmax(np.abs(residuals)))
+    error = math.sqrt(variance + (furthest / float(counts.sum())) ** 2)
     return Interval(mean - _hall(t, skewness) * error, mean - _hall(-t, skewness) * error)
 
 
