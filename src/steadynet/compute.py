@@ -25,7 +25,7 @@ class Compute:
         channels_last: Whether activations lie channels-last in memory.
         compile: Whether the network is compiled by `torch.compile`, which takes a while at first.
         chunk: Chips computed at once by `vmap`, or "auto" to time the loop and chunks on the first images and take what is
-            faster. 1 by default: it gives a figure the same rounding in every run.
+            faster. 1 by default: it gives a figure the same rounding in every run. For chips that each see all images.
         processes: Processes of this machine that chips are spread over, each with its share of the CPU's cores.
         ray: "local", or HOST:PORT of a Ray cluster's head, whose CPUs chips are spread over (the extra `ray`).
 

@@ -53,6 +53,10 @@ class Programmer:
             target.clean.numel() * self._dtypes[name].itemsize for name, target in self._targets.items()
         )
 
+    def forget(self) -> None:
+        """Give back the memory that chips were programmed into."""
+        self._held.clear()
+
     def program(self, draw: int, stream: Stream) -> dict[str, Tensor]:
         """Return the weights that the chip of `draw` holds, by name."""
         return {name: stacked[0] for name, stacked in self.program_many([draw], stream).items()}

@@ -79,7 +79,7 @@ def test_it_runs_for_the_width_of_the_difference_not_of_either() -> None:
     found = block_difference(first, second, DEVICE, data, blocks=40, half_width=0.012, seed=2)
     assert found.reached
     assert found.accuracy.half_width <= 0.012 < found.first.accuracy.half_width
-    assert not found.first.reached
+    assert (found.first.half_width, found.first.reached) == (None, True), "no width was asked of it"
     # Not a quarter of a cycle more than needed.
     less = block_difference(
         first, second, DEVICE, data, blocks=40, cycles=found.first.cycles - 0.25, half_width=0.012, seed=2

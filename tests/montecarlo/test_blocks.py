@@ -89,7 +89,7 @@ def test_it_stops_at_the_width_asked_for_or_says_that_it_did_not_get_there() -> 
     stopped = block_monte_carlo(net, DEVICE, data, half_width=0.001, blocks=20, max_draws=150)
     assert not stopped.reached
     assert stopped.draws == 150
-    assert "raise max_draws" in stopped.summary()
+    assert "allow more draws" in stopped.summary()
     assert "20 blocks × 7.5 cycles = 150 chips" in stopped.summary()
 
 

@@ -83,10 +83,10 @@ def test_who_finishes_first_changes_nothing(chunk: int, monkeypatch: pytest.Monk
     model, data = net(), images()
     compute = sn.Compute(chunk=chunk)
     expected = monte_carlo(model, DEVICE, data, draws=8, compute=compute)
-    cells = block_monte_carlo(model, DEVICE, data, blocks=5, cycles=4, compute=compute).cells
+    cells = block_monte_carlo(model, DEVICE, data, blocks=5, cycles=4).cells
     monkeypatch.setattr(session, "open_workers", pool_of(Backwards))
     assert_close(monte_carlo(model, DEVICE, data, draws=8, compute=compute), expected)
-    found = block_monte_carlo(model, DEVICE, data, blocks=5, cycles=4, compute=compute)
+    found = block_monte_carlo(model, DEVICE, data, blocks=5, cycles=4)
     np.testing.assert_array_equal(found.cells, cells)
 
 

@@ -180,3 +180,31 @@ def test_what_is_not_finite_is_told_with_its_chip() -> None:
     broken[17] = torch.inf
     with pytest.raises(sn.SteadyNetError, match=r"draw \d+ at sigma_d 0\.15: .*NaN or infinite"):
         block_monte_carlo(model, DEVICE, (broken, y), blocks=5, cycles=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"compute": sn.Compute(chunk=4)}, "chunk is for chips that each see all images"),
+        ({"compute": sn.Compute(chunk="auto")}, "chunk is for chips that each see all images"),
+        ({"stream": "pilot"}, "stream 'pilot' is what blocks are chosen by"),
+    ],
+)
+def test_what_blocks_cannot_be_computed_by_is_refused(options: dict[str, Any], message: str) -> None:
+    model, data = problem()
+    with pytest.raises(sn.SteadyNetError, match=message):
+        block_monte_carlo(model, DEVICE, data, blocks=5, cycles=2, **options)
+
+
+def test_a_block_larger_than_a_batch_is_computed_in_batches() -> None:
+    model, data = problem()
+    sizes: list[int] = []
+    model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    found: list[Any] = []
+    for batch_size in (500, 50):
+        with Session(
+            model, DEVICE, data, seed=1, stream="test", batch_size=batch_size, shuffled=True
+        ) as session:
+            found.append(session.cells(0.15, [(0, 0, 120), (1, 120, 240)]))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+    assert sizes == [120, 120, *[50, 50, 20] * 2]

@@ -67,6 +67,12 @@ def test_memory_that_is_used_again_changes_no_gradient(objective: Any) -> None:
     assert sum(key.endswith("/conv1.weight") for key in places[0]) == forwards
 
 
+def test_a_forward_without_a_backward_keeps_no_memory() -> None:
+    module = module_of(OVF(beta=0.1, detach_feedback=True))
+    gradients(module, 0)
+    assert sum("conv1.weight" in held for held in module.setting.memory.values()) == 1
+
+
 def test_a_backward_after_its_chip_was_overwritten_is_refused_by_torch() -> None:
     module = module_of(CrossEntropy())
     inputs, targets = images().batch(torch.arange(8), augment_key=None)

@@ -12,6 +12,7 @@ from steadynet.extras import require_extra
 
 Design = Literal["full", "blocks", "auto"]
 DRAWS = 200
+MOST_DRAWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class EvaluateOptions:
         blocks: B, blocks that the images are cut into (design blocks).
         cycles: C, passes over all blocks, each with further chips, in quarters, instead of running until --half-width (design
             blocks).
-        max_draws: The most chips per σ_d of designs auto and blocks, without --cycles.
+        max_draws: The most chips per σ_d of designs auto and blocks, without --cycles; 20000 by default.
         against: Another run or file of weights, evaluated on the same chips and images: adds the difference of accuracy
             and its own interval, which designs auto and blocks then run for.
         seed: Seed of the chips.
@@ -47,7 +48,7 @@ class EvaluateOptions:
     half_width: float | None = None
     blocks: int | None = None
     cycles: float | None = None
-    max_draws: int = 20_000
+    max_draws: int | None = None
     against: str | None = None
     seed: int = 0
     batch_size: int = 500
@@ -70,7 +71,8 @@ class EvaluateOptions:
             check_integer("--draws", self.draws, at_least=1)
         if self.half_width is not None:
             check_number("--half-width (points)", self.half_width, above=0, at_most=50)
-        check_integer("--max-draws", self.max_draws, at_least=100)
+        if self.max_draws is not None:
+            check_integer("--max-draws", self.max_draws, at_least=100)
         if self.blocks is not None:
             check_integer("--blocks", self.blocks, at_least=1)
         if self.cycles is not None:
@@ -82,7 +84,7 @@ class EvaluateOptions:
         if self.means:
             self._check_means()
         else:
-            for name in ("half_width", "blocks", "cycles"):
+            for name in ("half_width", "blocks", "cycles", "max_draws"):
                 if getattr(self, name) is not None:
                     option = f"--{name.replace('_', '-')}"
                     raise SteadyNetError(
@@ -106,9 +108,9 @@ class EvaluateOptions:
             raise SteadyNetError("--design blocks needs --blocks; --design auto chooses them itself")
         if self.chosen == "auto" and (self.blocks is not None or self.cycles is not None):
             raise SteadyNetError("--design auto chooses the blocks itself: take --design blocks to name them")
-        if self.blocks is not None and 2 * self.blocks > self.max_draws:
+        if self.blocks is not None and self.cycles is None and 2 * self.blocks > self.most_draws:
             raise SteadyNetError(
-                f"--max-draws {self.max_draws} allows no two cycles over {self.blocks} blocks: "
+                f"--max-draws {self.most_draws} allows no two cycles over {self.blocks} blocks: "
                 f"raise it to {2 * self.blocks} or more"
             )
 
@@ -120,6 +122,11 @@ class EvaluateOptions:
         if self.blocks is not None or self.cycles is not None:
             return "blocks"
         return "full" if self.half_width is None else "auto"
+
+    @property
+    def most_draws(self) -> int:
+        """The most chips for each σ_d, where no number of cycles is given."""
+        return MOST_DRAWS if self.max_draws is None else self.max_draws
 
     @property
     def means(self) -> bool:
@@ -136,7 +143,8 @@ class ComputeOptions:
         precision: 32, the network's own; bf16, faster where the hardware multiplies it; or auto, bf16 where it is faster.
         channels_last: Lay images channels-last in memory, which is faster for convolutions on most hardware.
         compile: Compile the network by torch.compile, which takes a while at first.
-        chunk: Chips computed at once, or auto to time both ways on the first images; helps small networks and GPUs.
+        chunk: Chips computed at once, or auto to time both ways on the first images; may help small networks, small batches
+            and GPUs (design full).
         processes: Processes of this machine that chips are spread over.
         ray: local, or HOST:PORT of a Ray cluster's head, that chips are spread over (extra ray).
     """

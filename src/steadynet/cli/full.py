@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from steadynet.cli.evaluate_options import DRAWS, EvaluateOptions
@@ -38,37 +39,35 @@ def run(
 ) -> None:
     """Append what is found at each σ_d as it is finished."""
     from steadynet.cli.evaluate import Found
-    from steadynet.montecarlo import curve, paired_difference
+    from steadynet.montecarlo import paired_difference
+    from steadynet.montecarlo.engine import full
+    from steadynet.montecarlo.session import Session
 
-    def evaluate(model: nn.Module, on_result: Any) -> None:
-        curve(
-            model,
-            device,
-            test,
-            sorted(asked.sigma_d),
-            draws=asked.draws or DRAWS,
-            seed=asked.seed,
-            batch_size=asked.batch_size,
-            progress=asked.progress,
-            compute=compute,
-            on_result=on_result,
-        )
-
-    def lone(result: MonteCarloResult) -> None:
-        found.append(Found((_reference(result),), result))
-
-    if len(models) == 1:
-        evaluate(models[0], lone)
-        return
-    seconds: list[MonteCarloResult] = []
-    evaluate(models[1], seconds.append)
-
-    def pair(result: MonteCarloResult) -> None:
-        other = seconds[len(found)]
-        references = (_reference(result), _reference(other))
-        found.append(Found(references, result, other, paired_difference(result, other)))
-
-    evaluate(models[0], pair)
+    with ExitStack() as stack:
+        sessions = [
+            stack.enter_context(
+                Session(
+                    model,
+                    device,
+                    test,
+                    seed=asked.seed,
+                    stream="test",
+                    batch_size=asked.batch_size,
+                    compute=compute,
+                )
+            )
+            for model in models
+        ]
+        for sigma_d in sorted(asked.sigma_d):
+            results = [
+                full(session, sigma_d, draws=asked.draws or DRAWS, progress=asked.progress)
+                for session in sessions
+            ]
+            references = tuple(_reference(result) for result in results)
+            if len(results) == 1:
+                found.append(Found(references, results[0]))
+            else:
+                found.append(Found(references, *results, paired_difference(*results)))
 
 
 def _reference(result: MonteCarloResult) -> tuple[float, float]:

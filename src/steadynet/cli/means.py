@@ -42,7 +42,7 @@ def run(
         None if asked.half_width is None else asked.half_width / 100,
         asked.blocks,
         asked.cycles,
-        asked.max_draws,
+        asked.most_draws,
     )
     with ExitStack() as stack:
         sessions = [
@@ -114,16 +114,16 @@ def again(asked: EvaluateOptions, out: Path, results: Sequence[BlockResult]) -> 
     """Return the command lines that give the very numbers again: a pilot's choice depends on the clock, so they name it."""
     lines: list[str] = []
     for result in results:
-        into = f"{out}-again" + (f"-{result.sigma_d:g}" if len(results) > 1 else "")
+        into = f"{out}-again" + (f"-{result.sigma_d!r}" if len(results) > 1 else "")
         words = [
             "steadynet",
             "evaluate",
             "--config",
             str(out / CONFIG_NAME),
             "--sigma-d",
-            f"{result.sigma_d:g}",
+            repr(result.sigma_d),
         ]
-        words += ["--design", "blocks", "--blocks", str(result.blocks), "--cycles", f"{result.cycles:g}"]
+        words += ["--design", "blocks", "--blocks", str(result.blocks), "--cycles", repr(result.cycles)]
         lines.append(shlex.join([*words, "--out", into]))
     return " && ".join(lines)
 
@@ -140,14 +140,14 @@ def figures(result: BlockResult, asked: EvaluateOptions) -> dict[str, Any]:
         "cycles": result.cycles,
         "reached": result.reached,
         "seconds": round(result.seconds, 3),
-        "accuracy_values": result.accuracy.values.tolist(),
+        "cycle_values": result.accuracy.values.tolist(),
     }
 
 
 def plain(estimate: Estimate) -> dict[str, float | None]:
-    """Return a mean, its std and its interval's ends."""
+    """Return a mean and its interval's ends. The std over chips is not known: no chip saw all images."""
     low, high = estimate.interval or (None, None)
-    return {"mean": estimate.mean, "std": estimate.std, "lo": low, "hi": high}
+    return {"mean": estimate.mean, "lo": low, "hi": high}
 
 
 def _line(one: Found, asked: EvaluateOptions) -> Row:

@@ -39,7 +39,7 @@ class BlockDesign:
             check_number("half_width", self.half_width, above=0, at_most=0.5)
         if self.blocks is not None:
             check_integer("blocks", self.blocks, at_least=1)
-            if 2 * self.blocks > self.max_draws:
+            if self.cycles is None and 2 * self.blocks > self.max_draws:
                 raise SteadyNetError(
                     f"max_draws {self.max_draws} allows no two cycles over {self.blocks} blocks: "
                     f"raise it to {2 * self.blocks} or more"

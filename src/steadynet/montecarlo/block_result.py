@@ -30,7 +30,8 @@ class BlockResult:
         cycles: C, in quarters: a last cycle may have been broken off.
         half_width: What was asked for; None if nothing was.
         reached: Whether the accuracy's interval is as narrow; True where nothing was asked.
-        accuracy: Top-1 accuracy, as a fraction. Its values are those of the whole cycles, each over all images.
+        accuracy: Top-1 accuracy, as a fraction. Its values, and the std of them, are those of the whole cycles, each over all
+            images but by many chips: they do not tell the spread of chips.
         nll: Negative log-likelihood per image, in nats.
         brier: Brier score per image.
         ekl: Mean −log p_y over the correct predictions.
@@ -79,7 +80,9 @@ class BlockResult:
 
     def summary(self) -> str:
         """Return the figures as lines of text, with draws, seed, and what the intervals are of."""
-        asked = "" if self.half_width is None else f" (asked for: {100 * self.half_width:g}; raise max_draws)"
+        asked = (
+            "" if self.half_width is None else f" (asked for: {100 * self.half_width:g}; allow more draws)"
+        )
         lines = [
             f"{self.blocks} blocks × {self.cycles:g} cycles = {self.draws} chips (seed {self.seed}) of {self.device}, "
             f"{self.images} images, {self.seconds:.1f} s",

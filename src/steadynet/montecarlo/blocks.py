@@ -13,7 +13,7 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -160,6 +160,8 @@ def mean_difference(first: Session, second: Session, sigma_d: float, design: Blo
     """Return the difference at one σ_d, of two shuffled sessions on the same images."""
     one, other = _run([first, second], sigma_d, design, _difference)
     found = _difference([one.cells, other.cells], one.sizes)
+    # A width is asked of the difference, and not of either.
+    one, other = (replace(part, half_width=None, reached=True) for part in (one, other))
     return BlockDifference(found, one, other, design.target, _narrow(found, design))
 
 

@@ -17,17 +17,24 @@ SIZES = (4, 16)
 
 
 def faster_chunk(
-    forward: Forward, programmer: Programmer, inputs: Tensor, draws: Sequence[int], stream: Stream
+    forward: Forward,
+    programmer: Programmer,
+    inputs: Tensor,
+    draws: Sequence[int],
+    stream: Stream,
+    *,
+    share: float = 1.0,
 ) -> int:
     """Return how many of the chips of `draws` at once take the least time each; 1 is the loop.
 
-    Sizes grow while they gain and fit in half of the free memory. A network without batching rules runs by the loop.
+    Sizes grow while they gain and fit in half of the free memory, or of this worker's `share` of it. A network without batching
+    rules runs by the loop.
     """
     # A grouped convolution holds its input, its output and a copy of one of them.
     each = 2 * forward.footprint(inputs) + programmer.bytes
     best, least = 1, _seconds(forward, programmer, inputs, draws[:1], stream)
     for size in SIZES:
-        if size > len(draws) or size * each > free_memory(forward.device) / 2:
+        if size > len(draws) or size * each > share * free_memory(forward.device) / 2:
             break
         try:
             seconds = _seconds(forward, programmer, inputs, draws[:size], stream)
@@ -36,6 +43,8 @@ def faster_chunk(
         if seconds >= least:
             break
         best, least = size, seconds
+    # What was tried took memory for as many chips.
+    programmer.forget()
     return best
 
 

@@ -115,7 +115,7 @@ class Work:
         order: Their indices in the order that cells count [T].
         seed: Of the chips.
         stream: Of the chips.
-        batch_size: Images of one forward, where a chip sees all.
+        batch_size: The most images of one forward.
         compute: How.
     """
 
@@ -142,7 +142,10 @@ class Work:
                 f"{type(self.model).__name__} cannot be copied for other processes ({' '.join(str(error).split())}): "
                 "set processes to 1, or leave out what it holds beside weights"
             ) from error
-        return dataclasses.replace(self, model=model)
+        # They compute where the model lay, unless told otherwise.
+        home = str(next(self.model.parameters()).device)
+        compute = dataclasses.replace(self.compute, device=self.compute.device or home)
+        return dataclasses.replace(self, model=model, compute=compute)
 
 
 def build(work: Work) -> Callable[[Any], Any]:
@@ -182,7 +185,9 @@ class Evaluator:
             size = 1
         elif isinstance(size, str):
             inputs, _ = next(self._batches())
-            self._chunk = size = faster_chunk(self._forward, programmer, inputs, draws, stream)
+            # Others of this machine measure the same free memory.
+            share = 1 / self._work.compute.processes
+            self._chunk = size = faster_chunk(self._forward, programmer, inputs, draws, stream, share=share)
         found: list[Seen] = []
         for start in range(0, len(draws), size):
             some = draws[start : start + size]
@@ -203,7 +208,9 @@ class Evaluator:
         truth: list[Tensor] = []
         for draw, start, stop in job.cells:
             inputs, labels = self._images.part(start, stop)
-            logits.append(self._forward.one(programmer.program(draw, self._work.stream), inputs))
+            chip = programmer.program(draw, self._work.stream)
+            parts = [self._forward.one(chip, part) for part in inputs.split(self._work.batch_size)]
+            logits.append(torch.cat(parts) if len(parts) > 1 else parts[0])
             truth.append(labels)
         try:
             found = image_figures(torch.cat(logits), torch.cat(truth))

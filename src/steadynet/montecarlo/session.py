@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from steadynet.compute import Compute
-from steadynet.errors import check_integer
+from steadynet.errors import SteadyNetError, check_integer
 from steadynet.loader import as_dataset
 from steadynet.mapping import check_finite, layout
 from steadynet.montecarlo.chunks import SIZES
@@ -32,7 +32,7 @@ class Session:
         test: A map-style dataset of (input, label), or a pair of tensors.
         seed: Of the chips.
         stream: Of the chips.
-        batch_size: Images of one forward, where a chip sees all.
+        batch_size: The most images of one forward.
         compute: How it is computed.
         shuffled: Whether images are counted in a random order, which is a function of their number alone.
 
@@ -53,6 +53,14 @@ class Session:
         shuffled: bool = False,
     ) -> None:
         check_integer("batch_size", batch_size, at_least=1)
+        if shuffled and stream == "pilot":
+            raise SteadyNetError(
+                "stream 'pilot' is what blocks are chosen by: take another for what is reported"
+            )
+        if shuffled and compute is not None and compute.chunk != 1:
+            raise SteadyNetError(
+                "chunk is for chips that each see all images: leave it out with blocks of images"
+            )
         self.device, self.seed = device, seed
         self.stream: Stream = stream
         self._compute = compute or Compute()

@@ -94,8 +94,9 @@ class StepForwards:
         def forward(inputs: Any, buffers: Mapping[str, Tensor]) -> Pass:
             tensors = dict(buffers)
             if device is not None:
-                # A forward that is computed again keeps no memory, not even for its chip.
-                slot = None if again else self._slot("backbone", pass_)
+                # A forward that is computed again, or has no backward, keeps no memory, not even for its chip.
+                lives_on = torch.is_grad_enabled() and not recompute
+                slot = self._slot("backbone", pass_) if lives_on else None
                 tensors.update(
                     self._program(setting.backbone, device, setting.layout, slot, pass_, prefix="")
                 )

@@ -23,6 +23,10 @@ from steadynet.extras import require_extra
 from steadynet.workers.pool import DEATHS, Job, Pool, Result
 from steadynet.workers.transport import attempt, dump_job, failure, load_bundle, outcome, save_bundle
 
+# Seconds between looks at a cluster that gives nothing back, and how many of them it may have no CPUs at all.
+_LOOK = 10.0
+_PATIENCE = 6
+
 
 class RayPool(Pool[Job, Result]):
     """The CPUs of a Ray cluster."""
@@ -63,15 +67,31 @@ class RayPool(Pool[Job, Result]):
         return int(self._ray.cluster_resources().get("CPU", 0))
 
     def _run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Result]]:
+        from ray.exceptions import RayError
+
+        try:
+            yield from self._done(jobs)
+        except (RayError, ConnectionError) as error:
+            raise SteadyNetError(
+                f"the Ray cluster was lost ({_last_line(error)}): start it again, and the work anew"
+            ) from error
+
+    def _done(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Result]]:
         dumps = _cloudpickle().dumps
         waiting = deque(enumerate(jobs))
+        idle = 0
         while waiting or self._running:
             # One more for each CPU than it can run, so that none waits for this loop.
             while waiting and len(self._running) < 2 * max(1, self.size):
                 index, job = waiting.popleft()
                 content = dump_job(index, job, dumps)
                 self._running[self._task.remote(self._origin, self._bundle, content)] = index
-            done, _ = self._ray.wait(list(self._running), num_returns=1)
+            done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=_LOOK)
+            idle = 0 if done or self.size else idle + 1
+            if idle > _PATIENCE:
+                raise SteadyNetError(
+                    f"the Ray cluster has had no CPUs for {idle * _LOOK:g} s: join a machine to it, and start the work anew"
+                )
             for task in done:
                 index = self._running.pop(task)
                 yield index, outcome(self._fetch(task, index))
@@ -116,7 +136,7 @@ class _Origin:
     versions: tuple[str, ...]
 
 
-# What this process built last, and for which pool.
+# What this process built, by pool: of the last two, as where two networks are held against each other in turn.
 _built: dict[str, Callable[[Any], object]] = {}
 
 
@@ -125,7 +145,8 @@ def _do(origin: _Origin, bundle: Any, job: bytes) -> bytes:
     dumps = _cloudpickle().dumps
     try:
         if origin.pool not in _built:
-            _built.clear()
+            while len(_built) > 1:
+                del _built[next(iter(_built))]
             _built[origin.pool] = _build(origin, bundle)
     except Exception as error:
         return failure(error, dumps)

@@ -45,7 +45,8 @@ def connect(address: str, processes: int) -> bool:
     theirs: Any = ray
     if theirs.is_initialized():
         joined = str(theirs.get_runtime_context().gcs_address)
-        if address not in (LOCAL, joined):
+        # Ray calls a cluster on this machine by another address than the one it was joined by.
+        if address not in (LOCAL, joined, *_joined_by):
             raise SteadyNetError(
                 f"this process is in the Ray cluster at {joined} already: leave it by ray.shutdown() to join {address}"
             )
@@ -61,7 +62,13 @@ def connect(address: str, processes: int) -> bool:
         raise SteadyNetError(
             f"Ray cannot be started or joined ({_last_line(str(error))}): address {address!r}"
         ) from error
+    _joined_by.clear()
+    _joined_by.add(address)
     return True
+
+
+# The address that this process gave to join the cluster that it is in.
+_joined_by: set[str] = set()
 
 
 def _parse(address: str) -> tuple[str, int]:
