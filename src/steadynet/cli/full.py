@@ -67,7 +67,8 @@ def run(
             if len(results) == 1:
                 found.append(Found(references, results[0]))
             else:
-                found.append(Found(references, *results, paired_difference(*results)))
+                first, second = results
+                found.append(Found(references, first, second, paired_difference(first, second)))
 
 
 def _reference(result: MonteCarloResult) -> tuple[float, float]:

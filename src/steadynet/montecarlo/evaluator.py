@@ -209,7 +209,8 @@ class Evaluator:
         for draw, start, stop in job.cells:
             inputs, labels = self._images.part(start, stop)
             chip = programmer.program(draw, self._work.stream)
-            parts = [self._forward.one(chip, part) for part in inputs.split(self._work.batch_size)]
+            size = self._work.batch_size
+            parts = [self._forward.one(chip, inputs[at : at + size]) for at in range(0, len(inputs), size)]
             logits.append(torch.cat(parts) if len(parts) > 1 else parts[0])
             truth.append(labels)
         try:
