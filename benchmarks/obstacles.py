@@ -11,15 +11,15 @@ _DESIGN = (
     "accuracies are skewed"
 )
 _MEMORY = (
-    "four forwards and backwards are 4, programming them and adding up their gradients 0.2; the rest is memory: convolutions, "
-    "BatchNorm and ReLU take longer with four graphs alive, whose memory the system hands out afresh at every step"
+    "four forwards and backwards are 4, programming them and adding up their gradients 0.2; the rest lies in the same "
+    "operations: convolutions, BatchNorm and ReLU take longer with four graphs alive, probably for memory that the system hands out afresh"
 )
 
 OBSTACLES: Mapping[str, str] = MappingProxyType(
     {f"design-{spread}-share": _DESIGN for spread in ("small", "medium", "large")}
     | {
         "ovf-fast": _MEMORY,
-        "ovf-lean": "four forwards more than the fast form, whose time is partly memory's too",
+        "ovf-lean": "four forwards more than the fast form, whose operations take longer than in a plain step too",
         "best": "drawing 12.9 million normals, which torch does on one core, is 2 % of the float32 step",
     }
 )
