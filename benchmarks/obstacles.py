@@ -12,7 +12,8 @@ _DESIGN = (
 )
 _MEMORY = (
     "four forwards and backwards are 4, programming them and adding up their gradients 0.2; the rest lies in the same "
-    "operations: convolutions, BatchNorm and ReLU take longer with four graphs alive, probably for memory that the system hands out afresh"
+    "operations: convolutions, BatchNorm and ReLU take longer with four graphs alive, probably for memory that the system "
+    "hands out afresh"
 )
 
 OBSTACLES: Mapping[str, str] = MappingProxyType(
