@@ -20,6 +20,7 @@ import numpy as np
 from torch import nn
 
 from steadynet.compute import Compute
+from steadynet.errors import SteadyNetError
 from steadynet.montecarlo.block_design import HALF_WIDTH, QUARTERS, BlockDesign
 from steadynet.montecarlo.block_result import BlockResult, accuracy_of, estimates_of
 from steadynet.montecarlo.estimates import Estimate
@@ -182,6 +183,8 @@ def _run(
     """Run cycles, of all sessions alike, until the interval that `judge` returns is narrow enough."""
     images = sessions[0].images
     design.check(images, sigma_d)
+    if sessions[0].stream == "pilot":
+        raise SteadyNetError("stream 'pilot' is what blocks are chosen by: take another for what is reported")
     started = time.perf_counter()
     pilot = _pilot(sessions, sigma_d) if design.blocks is None else None
     blocks = design.blocks or 1

@@ -53,10 +53,6 @@ class Session:
         shuffled: bool = False,
     ) -> None:
         check_integer("batch_size", batch_size, at_least=1)
-        if shuffled and stream == "pilot":
-            raise SteadyNetError(
-                "stream 'pilot' is what blocks are chosen by: take another for what is reported"
-            )
         if shuffled and compute is not None and compute.chunk != 1:
             raise SteadyNetError(
                 "chunk is for chips that each see all images: leave it out with blocks of images"
