@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,17 +81,30 @@ def evaluate(options: Options, runs: Sequence[Path]) -> int:
 
     If the work ends early, by Ctrl-C or an error, what is finished is printed and written all the same.
     """
+    from steadynet.montecarlo.session import Session
+
     asked = options[EvaluateOptions]
     data = load_data(options[DataOptions])
     models = [_network(options, weights, data) for weights in runs]
-    device = options[DeviceOptions].build(0.0)
-    compute = options[ComputeOptions].build()
     found: list[Found] = []
     try:
-        if asked.means:
-            means.run(models, device, data.test, asked, compute, found)
-        else:
-            full.run(models, device, data.test, asked, compute, found)
+        with ExitStack() as stack:
+            sessions = [
+                stack.enter_context(
+                    Session(
+                        model,
+                        options[DeviceOptions].build(0.0),
+                        data.test,
+                        seed=asked.seed,
+                        stream="test",
+                        batch_size=asked.batch_size,
+                        compute=options[ComputeOptions].build(),
+                        shuffled=asked.means,
+                    )
+                )
+                for model in models
+            ]
+            (means.run if asked.means else full.run)(sessions, asked, found)
     except BaseException:
         if found:
             _report(options, found, runs)

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from steadynet.cli.evaluate_options import DRAWS, EvaluateOptions
 from steadynet.cli.table import Row, print_table
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from steadynet.cli.evaluate import Found
-    from steadynet.compute import Compute
-    from steadynet.data import ImageSet
     from steadynet.montecarlo import Curve, MonteCarloResult
-    from steadynet.nvm.device import Device
+    from steadynet.montecarlo.session import Session
 
 KPP = (1, 5, 10)
 PREDICTIONS = {
@@ -29,46 +24,23 @@ PREDICTIONS = {
 }
 
 
-def run(
-    models: Sequence[nn.Module],
-    device: Device,
-    test: ImageSet,
-    asked: EvaluateOptions,
-    compute: Compute,
-    found: list[Found],
-) -> None:
+def run(sessions: Sequence[Session], asked: EvaluateOptions, found: list[Found]) -> None:
     """Append what is found at each σ_d as it is finished."""
     from steadynet.cli.evaluate import Found
     from steadynet.montecarlo import paired_difference
     from steadynet.montecarlo.engine import full
-    from steadynet.montecarlo.session import Session
 
-    with ExitStack() as stack:
-        sessions = [
-            stack.enter_context(
-                Session(
-                    model,
-                    device,
-                    test,
-                    seed=asked.seed,
-                    stream="test",
-                    batch_size=asked.batch_size,
-                    compute=compute,
-                )
-            )
-            for model in models
+    for sigma_d in sorted(asked.sigma_d):
+        results = [
+            full(session, sigma_d, draws=asked.draws or DRAWS, progress=asked.progress)
+            for session in sessions
         ]
-        for sigma_d in sorted(asked.sigma_d):
-            results = [
-                full(session, sigma_d, draws=asked.draws or DRAWS, progress=asked.progress)
-                for session in sessions
-            ]
-            references = tuple(_reference(result) for result in results)
-            if len(results) == 1:
-                found.append(Found(references, results[0]))
-            else:
-                first, second = results
-                found.append(Found(references, first, second, paired_difference(first, second)))
+        references = tuple(_reference(result) for result in results)
+        if len(results) == 1:
+            found.append(Found(references, results[0]))
+        else:
+            first, second = results
+            found.append(Found(references, first, second, paired_difference(first, second)))
 
 
 def _reference(result: MonteCarloResult) -> tuple[float, float]:

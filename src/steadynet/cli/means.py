@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,29 +13,16 @@ from steadynet.cli.parser import CONFIG_NAME
 from steadynet.cli.table import Row, print_table
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from steadynet.cli.evaluate import Found
-    from steadynet.compute import Compute
-    from steadynet.data import ImageSet
     from steadynet.montecarlo import BlockResult, Estimate
     from steadynet.montecarlo.session import Session
-    from steadynet.nvm.device import Device
 
 
-def run(
-    models: Sequence[nn.Module],
-    device: Device,
-    test: ImageSet,
-    asked: EvaluateOptions,
-    compute: Compute,
-    found: list[Found],
-) -> None:
+def run(sessions: Sequence[Session], asked: EvaluateOptions, found: list[Found]) -> None:
     """Append what is found at each σ_d as it is finished, and tell so on stderr."""
     from steadynet.cli.evaluate import Found
     from steadynet.montecarlo.block_design import BlockDesign
     from steadynet.montecarlo.blocks import mean_difference, means
-    from steadynet.montecarlo.session import Session
 
     design = BlockDesign(
         None if asked.half_width is None else asked.half_width / 100,
@@ -44,38 +30,22 @@ def run(
         asked.cycles,
         asked.most_draws,
     )
-    with ExitStack() as stack:
-        sessions = [
-            stack.enter_context(
-                Session(
-                    model,
-                    device,
-                    test,
-                    seed=asked.seed,
-                    stream="test",
-                    batch_size=asked.batch_size,
-                    compute=compute,
-                    shuffled=True,
-                )
+    design.check(sessions[0].images, min(asked.sigma_d))
+    references = tuple(_reference(session) for session in sessions)
+    for sigma_d in sorted(asked.sigma_d):
+        if len(sessions) == 1:
+            result = means(sessions[0], sigma_d, design)
+            one = Found(references, result, reached=result.reached)
+        else:
+            pair = mean_difference(sessions[0], sessions[1], sigma_d, design)
+            one = Found(references, pair.first, pair.second, pair.accuracy, pair.reached)
+        found.append(one)
+        if asked.progress:
+            print(
+                f"sigma_d {sigma_d:g}: {one.first.draws} chips in {one.first.seconds:.1f} s",
+                file=sys.stderr,
+                flush=True,
             )
-            for model in models
-        ]
-        design.check(sessions[0].images, min(asked.sigma_d))
-        references = tuple(_reference(session) for session in sessions)
-        for sigma_d in sorted(asked.sigma_d):
-            if len(sessions) == 1:
-                result = means(sessions[0], sigma_d, design)
-                one = Found(references, result, reached=result.reached)
-            else:
-                pair = mean_difference(sessions[0], sessions[1], sigma_d, design)
-                one = Found(references, pair.first, pair.second, pair.accuracy, pair.reached)
-            found.append(one)
-            if asked.progress:
-                print(
-                    f"sigma_d {sigma_d:g}: {one.first.draws} chips in {one.first.seconds:.1f} s",
-                    file=sys.stderr,
-                    flush=True,
-                )
 
 
 def _reference(session: Session) -> tuple[float, float]:
