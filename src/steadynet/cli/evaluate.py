@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from steadynet.cli import full, means
 from steadynet.cli.build import build_model, check_model, inputs, load_data, trained_weights
 from steadynet.cli.compare import again
 from steadynet.cli.evaluate_options import ComputeOptions, EvaluateOptions
+from steadynet.cli.found import Found
 from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions
 from steadynet.cli.parser import Command, Options, parse, run_folder, saved_options
 from steadynet.cli.table import print_table
@@ -39,25 +40,6 @@ COMMAND = Command(
         "steadynet evaluate weights.safetensors --data mnist --model vgg8 --model.width 0.25 --processes 2",
     ),
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What was found at one σ_d.
-
-    Attributes:
-        references: Accuracy of each clean network, and of it quantised without error.
-        first: Of the run.
-        second: Of the run that it is held against, if there is one.
-        difference: Accuracy of the first minus that of the second.
-        reached: Whether the interval that was asked for, of the difference if there is one, is as narrow.
-    """
-
-    references: tuple[tuple[float, float], ...]
-    first: Any
-    second: Any = None
-    difference: Estimate | None = None
-    reached: bool = True
 
 
 def main(argv: Sequence[str]) -> int:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from steadynet.cli.evaluate_options import DRAWS, EvaluateOptions
+from steadynet.cli.found import Found
 from steadynet.cli.table import Row, print_table
 
 if TYPE_CHECKING:
-    from steadynet.cli.evaluate import Found
     from steadynet.montecarlo import Curve, MonteCarloResult
     from steadynet.montecarlo.session import Session
 
@@ -26,7 +26,6 @@ PREDICTIONS = {
 
 def run(sessions: Sequence[Session], asked: EvaluateOptions, found: list[Found]) -> None:
     """Append what is found at each σ_d as it is finished."""
-    from steadynet.cli.evaluate import Found
     from steadynet.montecarlo import paired_difference
     from steadynet.montecarlo.engine import full
 

@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steadynet.cli.evaluate_options import EvaluateOptions
+from steadynet.cli.found import Found
 from steadynet.cli.parser import CONFIG_NAME
 from steadynet.cli.table import Row, print_table
 
 if TYPE_CHECKING:
-    from steadynet.cli.evaluate import Found
     from steadynet.montecarlo import BlockResult, Estimate
     from steadynet.montecarlo.session import Session
 
 
 def run(sessions: Sequence[Session], asked: EvaluateOptions, found: list[Found]) -> None:
     """Append what is found at each σ_d as it is finished, and tell so on stderr."""
-    from steadynet.cli.evaluate import Found
     from steadynet.montecarlo.block_design import BlockDesign
     from steadynet.montecarlo.blocks import mean_difference, means
 
