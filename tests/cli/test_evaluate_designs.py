@@ -243,3 +243,11 @@ def test_nothing_is_written_if_the_first_sigma_d_fails(
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert not Path("out").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_chips_at_once_are_refused_at_the_door_where_blocks_cannot_use_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["evaluate", "one", "--half-width", "1", "--chunk", "4"]) == 2
+    assert "--chunk is for --design full" in capsys.readouterr().err

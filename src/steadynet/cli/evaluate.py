@@ -48,6 +48,8 @@ def main(argv: Sequence[str]) -> int:
     if options is None:
         return 0
     asked = options[EvaluateOptions]
+    if asked.means and options[ComputeOptions].chunk != 1:
+        raise SteadyNetError("--chunk is for --design full, where each chip sees all images: leave it out")
     runs = [trained_weights(Path(run)) for run in (asked.run, asked.against) if run is not None]
     if len({weights.resolve() for weights in runs}) < len(runs):
         raise SteadyNetError(f"--against {asked.against} is {asked.run} itself: name another run")
