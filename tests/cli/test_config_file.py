@@ -9,11 +9,11 @@ import pytest
 
 from steadynet.cli import compare, evaluate, export, train
 from steadynet.cli.command_options import CompareOptions
-from steadynet.cli.options import DataOptions, ModelOptions, TrainingOptions
 from steadynet.cli.parser import Command, Options, build_parser, dump, option_kinds, parse
-from steadynet.cli.types import members
 from steadynet.cli.words import normalise
 from steadynet.errors import SteadyNetError
+from steadynet.options.groups import DataOptions, ModelOptions, TrainingOptions
+from steadynet.options.types import members
 from steadynet.recipes import OVF, Clip
 
 TRAIN, COMPARE, EVALUATE, EXPORT = train.COMMAND, compare.COMMAND, evaluate.COMMAND, export.COMMAND

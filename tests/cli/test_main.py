@@ -11,9 +11,9 @@ import pytest
 
 import steadynet
 from steadynet.cli import main as entry
-from steadynet.cli.build import resumable
 from steadynet.cli.main import COMMANDS, main
 from steadynet.cli.parser import CONFIG_NAME
+from steadynet.cli.runs import resumable
 from steadynet.nvm.presets import PRESETS
 from steadynet.recipes import RECIPES
 

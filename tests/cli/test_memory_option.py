@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from steadynet.cli import compare, train
-from steadynet.cli.build import check_resumed
-from steadynet.cli.options import RecipeOptions
 from steadynet.cli.parser import Command, Options, parse
+from steadynet.cli.runs import check_resumed
 from steadynet.errors import SteadyNetError
+from steadynet.options.groups import RecipeOptions
 from steadynet.recipes import OVF
 
 TRAIN, COMPARE = train.COMMAND, compare.COMMAND

@@ -10,14 +10,6 @@ import yaml
 
 from steadynet.cli.command_options import CompareOptions, ExportOptions, RunOptions
 from steadynet.cli.evaluate_options import EvaluateOptions
-from steadynet.cli.options import (
-    DATA,
-    DataOptions,
-    DeviceOptions,
-    ModelOptions,
-    RecipeOptions,
-    TrainingOptions,
-)
 from steadynet.cli.parser import (
     CONFIG_NAME,
     Command,
@@ -28,6 +20,14 @@ from steadynet.cli.parser import (
 )
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.variation import Gaussian, StateDependent
+from steadynet.options.groups import (
+    DATA,
+    DataOptions,
+    DeviceOptions,
+    ModelOptions,
+    RecipeOptions,
+    TrainingOptions,
+)
 from steadynet.recipes import IRS, OVF, Clip, NoConstraint
 
 SETTING = (DataOptions, ModelOptions, DeviceOptions)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_type_hints
 
 from steadynet.cli.evaluate_options import check_sigmas
-from steadynet.cli.options import RecipeOptions
-from steadynet.cli.types import expected, fits
 from steadynet.errors import SteadyNetError, check_integer, check_number, unknown
 from steadynet.extras import require_extra
+from steadynet.options.groups import RecipeOptions
+from steadynet.options.types import expected, fits
 from steadynet.recipes import RECIPES, Recipe
 
 # More than anyone trains; a number this large is a seed that was meant to be one of several.

@@ -10,24 +10,22 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steadynet.cli.build import (
+from steadynet.cli.command_options import CompareOptions
+from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
+from steadynet.cli.runs import check_resumed, resumable, resumed_folder
+from steadynet.errors import SteadyNetError
+from steadynet.files import check_apart, check_folder, claimed_folder
+from steadynet.options.build import (
     build_model,
     check_model,
     check_recipe,
-    check_resumed,
     check_setup,
     inputs,
     load_data,
-    resumable,
-    resumed_folder,
     training_hardware,
     training_settings,
 )
-from steadynet.cli.command_options import CompareOptions
-from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions, TrainingOptions
-from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
-from steadynet.errors import SteadyNetError
-from steadynet.files import check_apart, check_folder, claimed_folder
+from steadynet.options.groups import DataOptions, DeviceOptions, ModelOptions, TrainingOptions
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,11 +6,11 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from steadynet.cli.build import BACKBONE
 from steadynet.cli.command_options import CompareOptions
 from steadynet.cli.compare import GROUPS, TRAININGS, checked, compare
 from steadynet.cli.export import export
 from steadynet.cli.parser import Command
+from steadynet.cli.runs import BACKBONE
 
 COMMAND = Command(
     "demo",

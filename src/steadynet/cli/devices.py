@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steadynet.cli.options import GAUSSIAN
 from steadynet.cli.parser import Command, parse
 from steadynet.cli.table import Row, print_table
 from steadynet.nvm.presets import PRESETS
+from steadynet.options.groups import GAUSSIAN
 
 _EVEN = "sigma_d at every level"
 COMMAND = Command("devices", "List the named devices, for --device NAME.", groups=())

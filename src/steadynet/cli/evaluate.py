@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steadynet.cli import full, means
-from steadynet.cli.build import build_model, check_model, inputs, load_data, trained_weights
 from steadynet.cli.compare import again
 from steadynet.cli.evaluate_options import ComputeOptions, EvaluateOptions
 from steadynet.cli.found import Found
-from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions
 from steadynet.cli.parser import Command, Options, parse, run_folder, saved_options
+from steadynet.cli.runs import trained_weights
 from steadynet.cli.table import print_table
 from steadynet.errors import SteadyNetError
 from steadynet.files import check_apart, check_folder, prepare_folder
+from steadynet.options.build import build_model, check_model, inputs, load_data
+from steadynet.options.groups import DataOptions, DeviceOptions, ModelOptions
 
 if TYPE_CHECKING:
     from torch import nn

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from steadynet.cli.build import build_model, check_model, images, inputs, load_data, trained_weights
 from steadynet.cli.command_options import ExportOptions
-from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions
 from steadynet.cli.parser import Command, Options, parse, run_folder
+from steadynet.cli.runs import trained_weights
 from steadynet.files import check_apart, check_folder
+from steadynet.options.build import build_model, check_model, images, inputs, load_data
+from steadynet.options.groups import DataOptions, DeviceOptions, ModelOptions
 
 COMMAND = Command(
     "export",

@@ -13,10 +13,11 @@ import docstring_parser
 import yaml
 from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
-from steadynet.cli.types import PATHS, expected, fits, is_switch, kind_of, members, metavar
+from steadynet.cli.types import PATHS, is_switch, kind_of, metavar
 from steadynet.cli.words import OptionKind, normalise
 from steadynet.errors import SteadyNetError, unknown
 from steadynet.files import write_text_atomically
+from steadynet.options.types import expected, fits, members
 
 T = TypeVar("T")
 Source = Callable[[Mapping[str, Any]], Path | None]

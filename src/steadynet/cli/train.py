@@ -7,26 +7,22 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from steadynet.cli.build import (
-    BACKBONE,
+from steadynet.cli.command_options import RunOptions
+from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
+from steadynet.cli.runs import BACKBONE, check_resumed, resumable, resumed_folder, trained_weights
+from steadynet.errors import SteadyNetError
+from steadynet.files import check_apart, check_folder, claimed_folder, write_json_atomically
+from steadynet.options.build import (
     build_model,
     check_model,
     check_recipe,
-    check_resumed,
     inputs,
     is_main_process,
     load_data,
-    resumable,
-    resumed_folder,
-    trained_weights,
     training_hardware,
     training_settings,
 )
-from steadynet.cli.command_options import RunOptions
-from steadynet.cli.options import DataOptions, DeviceOptions, ModelOptions, RecipeOptions, TrainingOptions
-from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
-from steadynet.errors import SteadyNetError
-from steadynet.files import check_apart, check_folder, claimed_folder, write_json_atomically
+from steadynet.options.groups import DataOptions, DeviceOptions, ModelOptions, RecipeOptions, TrainingOptions
 
 GROUPS = (DataOptions, ModelOptions, DeviceOptions, RecipeOptions, TrainingOptions, RunOptions)
 COMMAND = Command(

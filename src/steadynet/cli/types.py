@@ -1,21 +1,14 @@
-"""An option's type in words: how it takes values, what help and refusals say of it."""
+"""An option's type in words: how it takes values, what help says of it."""
 
 from __future__ import annotations
 
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from steadynet.cli.words import OptionKind
+from steadynet.options.types import members
 
 # Options that name a file or folder.
 PATHS = ("out", "run", "against", "init", "data_root")
-
-
-def members(kind: Any) -> tuple[Any, ...]:
-    """Return the members of a union without None; the type itself if it is none."""
-    if get_origin(kind) in (Union, UnionType):
-        return tuple(member for member in get_args(kind) if member is not type(None))
-    return (kind,)
 
 
 def is_switch(kind: Any) -> bool:
@@ -47,40 +40,3 @@ def metavar(name: str, kind: Any) -> str:
             text = "PATH" if name in PATHS else "NAME"
             words.append({int: "N", float: "X"}.get(member, text))
     return "|".join(words)
-
-
-def expected(kind: Any) -> str:
-    """Return in words what an option of this type takes."""
-    words: list[str] = []
-    for member in members(kind):
-        if get_origin(member) is list:
-            words.append(expected(get_args(member)[0]) + ", one or more")
-        elif get_origin(member) is Literal:
-            words.extend(repr(choice) for choice in get_args(member))
-        elif get_origin(member) is dict:
-            words.append("names with values")
-        else:
-            words.append({int: "an integer", float: "a number", bool: "true or false"}.get(member, "a text"))
-    return " or ".join(words)
-
-
-def fits(value: Any, kind: Any) -> bool:
-    """Return whether `value`, as YAML has it, is of the type; an integer is a number, a switch is neither."""
-    for member in members(kind):
-        if get_origin(member) is list:
-            inner = get_args(member)[0]
-            values: list[Any] = value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
-            if values and all(fits(entry, inner) for entry in values):
-                return True
-        elif get_origin(member) is Literal:
-            if isinstance(value, str) and value in get_args(member):
-                return True
-        elif get_origin(member) is dict:
-            if isinstance(value, dict):
-                return True
-        elif isinstance(value, bool) or member is bool:
-            if isinstance(value, bool) and member is bool:
-                return True
-        elif isinstance(value, (int, float) if member is float else member):
-            return True
-    return False

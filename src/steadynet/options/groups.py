@@ -2,7 +2,7 @@
 
 A field is an option, its line under `Args:` the help text, its type what the option takes: a bool is a
 switch (`--augment`, `--no-augment`), a list takes several values. None stands for "not given". Nothing here
-imports torch. What single commands are told beside lies in `command_options`.
+imports torch. The command line and studies speak these names.
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ class RecipeOptions:
         """
         if self.recipe in RECIPES:
             return recipe(self.recipe, **self.changes)
-        from steadynet.cli.build import import_object
+        from steadynet.options.build import import_object
 
         found = import_object("recipe", self.recipe)
         if not isinstance(found, Recipe):

@@ -1,0 +1,77 @@
+"""Folders of runs: their weights, and what they may be carried on with."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from steadynet.cli.parser import CONFIG_NAME, Options, saved_options
+from steadynet.errors import SteadyNetError
+
+BACKBONE = "backbone.safetensors"
+# Options that a run may be carried on with, whatever it was started with: where and how, not what, it computes.
+FREE = (
+    "out", "data_root", "progress", "threads", "workers", "processes", "checkpoint_every", "loggers", "accelerator",
+    "devices", "nodes", "init", "memory",
+)  # fmt: skip
+
+
+def trained_weights(run: Path) -> Path:
+    """Return the file of weights of a run's folder, or the file itself.
+
+    Raises:
+        SteadyNetError: If there is none.
+    """
+    if run.is_file():
+        return run
+    if (run / BACKBONE).is_file():
+        return run / BACKBONE
+    if run.is_dir():
+        raise SteadyNetError(f"{run} holds no {BACKBONE}: finish its training by --resume, or name another")
+    raise SteadyNetError(f"there is no {run}: name the folder of a finished training, or a file of weights")
+
+
+def check_resumed(options: Options, folder: Path) -> None:
+    """Raise `SteadyNetError` if a run is to be carried on with options that change its numbers."""
+    saved, now = saved_options(folder), options.config()
+    changed = [
+        f"--{name.replace('_', '-')} {saved[name]} there, {value} here"
+        for name, value in now.items()
+        if name in saved and name not in FREE and _binding(name, saved[name]) != _binding(name, value)
+    ]
+    if changed:
+        raise SteadyNetError(
+            f"{folder} was started with other options ({'; '.join(changed)}): leave them out"
+        )
+
+
+def _binding(name: str, value: Any) -> Any:
+    """Return an option's value without those options of single recipes that a run may be carried on with."""
+    if name != "recipe_options" or not isinstance(value, dict):
+        return value
+    changes = cast("dict[str, dict[str, Any]]", value)
+    kept = {
+        recipe: {k: v for k, v in options.items() if k not in FREE} for recipe, options in changes.items()
+    }
+    return {recipe: options for recipe, options in kept.items() if options}
+
+
+@contextmanager
+def resumable(command: str, out: Path) -> Generator[None]:
+    """Add to a Ctrl-C how to carry on, if there is what to carry on."""
+    import shlex
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not (out / CONFIG_NAME).exists():
+            raise KeyboardInterrupt("before any work was done") from None
+        again = shlex.join(["steadynet", command, "--out", str(out), "--resume"])
+        raise KeyboardInterrupt(f"nothing finished is lost; to carry on: {again}") from None
+
+
+def resumed_folder(values: Mapping[str, Any]) -> Path | None:
+    """Return the folder whose options a run that is carried on takes."""
+    return Path(values["out"]) if values["resume"] else None

@@ -1,0 +1,1 @@
+"""What a training is told, as plain options, and what they name."""
