@@ -1,0 +1,1 @@
+"""Studies: a specification of a grid, its cells on disk, and what is rendered from them."""

@@ -1,0 +1,1 @@
+"""What a study's results are rendered to: charts and tables, as files and as one page."""
