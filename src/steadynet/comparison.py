@@ -30,6 +30,7 @@ from steadynet.montecarlo.session import Session
 from steadynet.nvm.device import Device
 from steadynet.parallel import run_in_processes
 from steadynet.recipes.recipe import Recipe
+from steadynet.report.tested import tested
 from steadynet.training import FitResult, Hardware, Settings, fit
 
 TrainSigma = float | Literal["matched"]
@@ -242,7 +243,7 @@ def _run_cell(
     ) as session:
         for sigma_d in cell.sigma_d:
             result = full(session, sigma_d, draws=plan.draws, progress=progress)
-            rows.append(row(cell, sigma_d, result, trained))
+            rows.append(_row(cell, sigma_d, result, trained))
     write_json_atomically(folder / RESULT, {"rows": rows})
     return rows
 
@@ -256,25 +257,16 @@ def _finished(path: Path) -> list[dict[str, Any]]:
         ) from error
 
 
-def row(cell: Cell, sigma_d: float, result: MonteCarloResult, trained: FitResult) -> dict[str, Any]:
-    """Return what tables and figures need of one training at one σ_d, as plain types."""
-    figures = result.figures()
-    figures["ece"] = figures.pop("calibration_error")
+def _row(cell: Cell, sigma_d: float, result: MonteCarloResult, trained: FitResult) -> dict[str, Any]:
     return {
         "recipe": cell.recipe.name,
         "seed": cell.seed,
         "sigma_d": sigma_d,
         "train_sigma_d": cell.train_sigma_d,
-        "clean_accuracy": result.clean["accuracy"],
-        "quantised_accuracy": result.quantised["accuracy"],
-        "draws": result.draws,
-        "evaluation_seed": result.seed,
-        "images": result.images,
         "best_epoch": trained.best_epoch,
         "steps": int(trained.history[-1]["step"]),
         "train_seconds": round(trained.seconds, 1),
-        **figures,
-        "accuracy_values": result.accuracy.values.tolist(),
+        **tested(result),
     }
 
 

@@ -19,6 +19,10 @@ class DivergenceError(SteadyNetError):
     """Training met a loss or a weight that is not finite; the last good checkpoint is kept."""
 
 
+class DiskFullError(SteadyNetError):
+    """A file could not be written for want of space; nothing else that writes there can succeed."""
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> SteadyNetError:
     """Return the error for a `name` that is none of the `known` ones, with the nearest of them."""
     names = sorted(known)

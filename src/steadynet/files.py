@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from steadynet.errors import SteadyNetError
+from steadynet.errors import DiskFullError, SteadyNetError
 
 TEMPORARY_SUFFIX = ".steadynet-tmp"
 
@@ -29,6 +29,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
     Raises:
         SteadyNetError: If the folder is missing or cannot be written to.
+        DiskFullError: If there is no space left.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -43,12 +44,21 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         temporary.replace(path)
     except PermissionError as error:
         raise SteadyNetError(f"cannot write {path}: {error.strerror}; give another folder") from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
+    except Exception as error:
+        if _is_full(error, path.parent):
+            raise DiskFullError(f"cannot write {path}: no space left on the disk; free some") from error
+        if isinstance(error, OSError) and error.errno == errno.EROFS:
             raise SteadyNetError(f"cannot write {path}: {error.strerror}") from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_full(error: Exception, folder: Path) -> bool:
+    """Return whether an error is for want of space; torch and safetensors raise errors of their own for it."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return not isinstance(error, SteadyNetError) and shutil.disk_usage(folder).free < 1 << 20
 
 
 def write_text_atomically(path: Path, text: str) -> None:

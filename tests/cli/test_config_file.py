@@ -45,7 +45,7 @@ def given(words: str, command: Command = TRAIN) -> Options:
         ('out: "a\\0b"\n', "option --out: 'a\\x00b' is no usable path"),
         ("epochs: 1\nepochs: 2\n", "c.yaml: 'epochs' stands twice in it: name it once"),
         ("model_options: {width: 1, width: 2}\n", "c.yaml: 'width' stands twice in it"),
-        ("1: 2\n", "c.yaml: 1 is no option's name"),
+        ("1: 2\n", "c.yaml: 1 is no name"),
         ("epochs: [3\n", "c.yaml is no YAML"),
         ("epochs: !!python/object/apply:os.getcwd []\n", "c.yaml is no YAML: could not determine"),
         ("epochs: 2024-02-31\n", "c.yaml is no YAML"),

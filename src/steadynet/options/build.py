@@ -170,9 +170,14 @@ def is_main_process() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
 
 
-def check_setup(recipe: Recipe, model: nn.Module, data: DataSplits) -> None:
-    """Raise `SteadyNetError` if the recipe cannot be set up on the network: taps that are not there."""
-    recipe.objective.setup(model, images(data.validation), 0)
+def check_setup(recipe: Recipe, model: nn.Module, data: DataSplits, device: Device | None = None) -> None:
+    """Raise `SteadyNetError` if the recipe cannot be set up on the network: taps or layers that are not there.
+
+    `device` says what of the network lies on devices; the default device if None.
+    """
+    from steadynet.mapping import layout
+
+    recipe.objective.setup(model, images(data.validation), 0, layout(model, device))
 
 
 def images(data: ImageSet, count: int = 2) -> Tensor:

@@ -158,7 +158,7 @@ class RecipeOptions:
         temperature: T: logits are divided by it in training.
         clip: Weights are clipped at so many of their std after each step; none for no clipping.
         train_sigma_d: σ_d in training; the device's by default.
-        beta: β, weight of the negative feedback (ovf, irs).
+        beta: β, weight of the negative feedback (ovf, irs); below 0 the feedback is positive, a control.
         n: N, number of feedback forwards (ovf) or of taps (irs).
         delta_sigma: Δσ, by which σ_d grows from one feedback forward to the next (ovf); may be negative.
         gamma: Order of the feedback's weights γ (ovf, irs).
@@ -167,6 +167,8 @@ class RecipeOptions:
         detach_feedback: The feedback gives the backbone no gradient (ovf, irs).
         rescale_draws: All forwards of a step share one draw, rescaled (ovf).
         batchnorm: Forwards that update BatchNorm's statistics (ovf).
+        feedback_layers: Names of parameters whose σ_d grows in feedback forwards, with * for any text, as in fc*; all by
+            default (ovf).
         memory: Keep all forwards until the backward (fast), or compute each again there (lean): the same numbers in a
             third more time and the memory of about one forward (ovf).
         heads_noise: The feedback heads' weights are noisy too (irs).
@@ -187,6 +189,7 @@ class RecipeOptions:
     detach_feedback: bool | None = None
     rescale_draws: bool | None = None
     batchnorm: Literal["all", "backbone"] | None = None
+    feedback_layers: list[str] | None = None
     memory: Literal["fast", "lean"] | None = None
     heads_noise: bool | None = None
     heads_hidden: int | None = None
@@ -197,6 +200,8 @@ class RecipeOptions:
             check_integer("--n", self.n, at_least=1, at_most=100)
         if self.taps is not None and not self.taps:
             raise SteadyNetError("--taps needs at least one module: leave it out to have them found by rule")
+        if self.feedback_layers is not None and not self.feedback_layers:
+            raise SteadyNetError("--feedback-layers needs at least one name: leave it out for all layers")
         if self.recipe in RECIPES:
             self.build()
         elif not is_import_path(self.recipe):

@@ -1,0 +1,138 @@
+"""Which code a cell's numbers come from: a digest of each module that computes them.
+
+A module's digest is that of its syntax tree without docstrings, comments and the words of refusals, so that a text may be
+mended without making results old. Modules that do not take part (other recipes, the command line, reports) do not count.
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+from steadynet.models.names import MODELS
+from steadynet.recipes import Recipe
+
+_ROOT = Path(__file__).resolve().parents[1]
+_PACKAGE = "steadynet"
+# Packages whose modules count only where they are used.
+_CHOSEN = ("steadynet.recipes.", "steadynet.models.")
+_PHYSICS = ("randomness", "mapping", "chip", "nvm.*")
+_TRAINING = (
+    *_PHYSICS, "loader", "data.*", "recipes.base", "recipes.variation",
+    "training.module", "training.forwards", "training.fit", "training.callbacks",
+)  # fmt: skip
+_TESTING = (
+    *_PHYSICS, "programmer", "data.*", "montecarlo.session", "montecarlo.evaluator", "montecarlo.forward",
+    "montecarlo.images", "montecarlo.chunks", "montecarlo.engine", "montecarlo.metrics",
+)  # fmt: skip
+
+Code = Mapping[str, str]
+
+
+def training_code(model: str, recipe: Recipe) -> Code:
+    """Return the digests of the modules that a training's numbers come from, by their names."""
+    parts = (recipe.variation, recipe.objective, recipe.constraint, recipe.step)
+    chosen = _used([type(part).__module__ for part in parts] + _model_modules(model))
+    return _digests([*_expanded(_TRAINING), *chosen])
+
+
+def testing_code(model: str) -> Code:
+    """Return the digests of the modules that a test's numbers come from, by their names."""
+    return _digests([*_expanded(_TESTING), *_used(_model_modules(model))])
+
+
+def changed(old: Code, new: Code) -> list[str]:
+    """Return the modules that differ between two versions of the code, sorted."""
+    return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+
+
+def digest_of_source(source: str) -> str:
+    """Return the digest of a module's text; see the module's docstring for what does not count."""
+    tree = _Stripped().visit(ast.parse(source))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+class _Stripped(ast.NodeTransformer):
+    """Leaves out docstrings and what is raised."""
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        return ast.copy_location(ast.Raise(exc=None, cause=None), node)
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+        return node
+
+
+def _model_modules(model: str) -> list[str]:
+    path = MODELS[model].path if model in MODELS else model
+    own = ["steadynet.models.init", "steadynet.models.registry"] if model in MODELS else []
+    return [path.rpartition(".")[0], *own]
+
+
+def _expanded(patterns: Iterable[str]) -> list[str]:
+    names: list[str] = []
+    for pattern in patterns:
+        if pattern.endswith(".*"):
+            folder = pattern.removesuffix(".*")
+            names += [f"{_PACKAGE}.{folder}.{path.stem}" for path in sorted((_ROOT / folder).glob("*.py"))]
+        else:
+            names.append(f"{_PACKAGE}.{pattern}")
+    return names
+
+
+def _used(names: Iterable[str]) -> list[str]:
+    """Return modules and those that they import, among recipes and models; a user's own module counts alone."""
+    found: dict[str, None] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found[name] = None
+        if name.startswith(_CHOSEN):
+            waiting += [other for other in _imports(name) if other.startswith(_CHOSEN) and _file(other)]
+    return [name for name in found if name not in ("steadynet.recipes.recipe",)]
+
+
+@cache
+def _imports(name: str) -> tuple[str, ...]:
+    path = _file(name)
+    if path is None:
+        return ()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return tuple(node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module)
+
+
+@cache
+def _file(name: str) -> Path | None:
+    if name.startswith(_PACKAGE + "."):
+        path = _ROOT.joinpath(*name.split(".")[1:]).with_suffix(".py")
+        return path if path.is_file() else None
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+def _digests(names: Iterable[str]) -> dict[str, str]:
+    return {name.removeprefix(f"{_PACKAGE}."): _digest(name) for name in sorted(set(names))}
+
+
+@cache
+def _digest(name: str) -> str:
+    path = _file(name)
+    return "none" if path is None else digest_of_source(path.read_text(encoding="utf-8"))

@@ -1,0 +1,268 @@
+"""One cell: trained, tested, and written down, from wherever an earlier attempt was cut off."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import platform
+import time
+import traceback
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from filelock import FileLock, Timeout
+from torch import nn
+
+from steadynet import __version__
+from steadynet.compute import Compute
+from steadynet.data import DataSplits, ImageSet
+from steadynet.deploy.state import load_state, save_backbone
+from steadynet.errors import DiskFullError, SteadyNetError
+from steadynet.files import TEMPORARY_SUFFIX, write_json_atomically
+from steadynet.montecarlo.engine import full
+from steadynet.montecarlo.session import Session
+from steadynet.options.build import (
+    build_model,
+    check_model,
+    is_main_process,
+    training_hardware,
+    training_settings,
+)
+from steadynet.study import images
+from steadynet.study.cells import Wanted
+from steadynet.study.code_version import testing_code
+from steadynet.study.memory import Peak
+from steadynet.study.store import (
+    BACKBONE,
+    CHECKPOINT,
+    FAILURE,
+    LOCK,
+    LOG,
+    RESULT,
+    TRAINING,
+    Place,
+    describe,
+)
+from steadynet.training import fit
+
+End = Literal["finished", "failed", "busy"]
+# A look at the state of a cell takes its lock for an instant.
+_PATIENCE = 5.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell to be done.
+
+    Attributes:
+        place: Where it lies.
+        start: File of the weights that it starts from; None from scratch.
+        out: Folder of the studies.
+        progress: Whether a progress bar is shown.
+    """
+
+    place: Place
+    start: Path | None
+    out: Path
+    progress: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a cell ended: finished, failed, or left to the process that is at it; and why it failed, in one line."""
+
+    end: End
+    message: str = ""
+    seconds: float = 0.0
+
+
+def run_cell(job: Job) -> Outcome:
+    """Do what is left of a cell.
+
+    A failure is written into its folder and returned, so that the others go on.
+
+    Raises:
+        KeyboardInterrupt: If Ctrl-C ended it; it goes on from there the next time.
+        DiskFullError: If nothing can be written.
+    """
+    if not is_main_process():
+        _join_training(job)
+        return Outcome("finished")
+    place, since = job.place, time.monotonic()
+    if place.finished():
+        return Outcome("finished")
+    if job.start is not None and not job.start.is_file():
+        return Outcome("failed", f"the training that it starts from is not finished: {job.start.parent.name}")
+    describe(place)
+    lock = FileLock(place.folder / LOCK)
+    try:
+        lock.acquire(timeout=_PATIENCE)
+    except Timeout:
+        return Outcome("busy")
+    try:
+        with _logged(place.folder):
+            _run(job)
+    except DiskFullError:
+        raise
+    except Exception as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        if not isinstance(error, SteadyNetError):
+            message = f"{type(error).__name__}: {message}"
+        told = {"message": message, "traceback": traceback.format_exc(), "when": _now()}
+        write_json_atomically(place.folder / FAILURE, told)
+        return Outcome("failed", message, time.monotonic() - since)
+    finally:
+        lock.release()
+    return Outcome("finished", seconds=time.monotonic() - since)
+
+
+def _run(job: Job) -> None:
+    place = job.place
+    (place.folder / FAILURE).unlink(missing_ok=True)
+    for left in place.folder.glob(f"**/.*{TEMPORARY_SUFFIX}*"):
+        left.unlink(missing_ok=True)  # By a process that was killed while it wrote.
+    data = images.check(place.cell.training.data, place.checksums, job.out)
+    model = build_model(place.cell.training.model, data.classes, data.shape, place.cell.training.seed)
+    if place.trained():
+        load_state(model, place.folder / BACKBONE)
+    else:
+        check_model(model, data)
+        _train(job, model, data)
+    for wanted in place.missing():
+        _test(place, model, wanted, data)
+    (place.folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _train(job: Job, model: nn.Module, data: DataSplits) -> None:
+    place, peak = job.place, Peak()
+    found = _fitted(job, model, data)
+    save_backbone(model, place.folder / BACKBONE)
+    write_json_atomically(
+        place.folder / RESULT,
+        {
+            **found,
+            "train_sigma_d": place.cell.training.train_sigma_d,
+            "train_images": len(data.train),
+            "validation_images": len(data.validation),
+            "peak_mib": _finite(round(peak.mib(), 1)),
+            "versions": versions(),
+            "finished": _now(),
+        },
+    )
+
+
+def _fitted(job: Job, model: nn.Module, data: DataSplits) -> dict[str, Any]:
+    """Train the model; return what the training found."""
+    place, made = job.place, job.place.cell.training
+    if made.epochs == 0:
+        assert job.start is not None  # training_of refuses it otherwise
+        load_state(model, job.start)
+        return {"best_epoch": -1, "best_accuracy": None, "steps": 0, "seconds": 0.0, "history": []}
+    trained = fit(
+        model,
+        made.recipe,
+        made.device,
+        data.train,
+        data.validation,
+        settings=training_settings(made.training, made.seed),
+        hardware=training_hardware(made.training),
+        out=place.folder / TRAINING,
+        resume=(place.folder / CHECKPOINT).is_file(),
+        overwrite=True,
+        init=job.start,
+        progress=job.progress,
+    )
+    if trained.interrupted:
+        raise KeyboardInterrupt
+    return {
+        "best_epoch": trained.best_epoch,
+        "best_accuracy": trained.best_accuracy,
+        "steps": int(trained.history[-1]["step"]),
+        "seconds": round(trained.seconds, 2),
+        "history": [dict(row) for row in trained.history],
+    }
+
+
+def _join_training(job: Job) -> None:
+    """Take part in a training as one of the processes that do not write."""
+    made = job.place.cell.training
+    if job.place.trained() or made.epochs == 0:
+        return
+    data = images.load(made.data)
+    _fitted(job, build_model(made.model, data.classes, data.shape, made.seed), data)
+
+
+def _test(place: Place, model: nn.Module, wanted: Wanted, data: DataSplits) -> None:
+    since, made = time.monotonic(), place.cell.training
+    seen: ImageSet = data.test if wanted.split == "test" else data.validation
+    with Session(
+        model,
+        made.device,
+        seen,
+        seed=wanted.seed,
+        stream=wanted.split,
+        batch_size=wanted.batch_size,
+        # Where it was trained; Lightning has brought the network back to the CPU.
+        compute=Compute(device=training_hardware(made.training).compute_device),
+    ) as session:
+        result = full(session, wanted.sigma_d, draws=wanted.draws)
+    checksums = place.checksums
+    write_json_atomically(
+        place.tests[wanted],
+        {
+            "test": dataclasses.asdict(wanted),
+            "images": checksums.test if wanted.split == "test" else checksums.training,
+            "code": dict(testing_code(made.model.model)),
+            "result": result.to_dict(),
+            "seconds": round(time.monotonic() - since, 2),
+            "versions": versions(),
+        },
+    )
+
+
+@contextmanager
+def _logged(folder: Path) -> Generator[None]:
+    """Write what happens to a cell, warnings and tracebacks included, to its log."""
+    with (folder / LOG).open("a", encoding="utf-8") as log, warnings.catch_warnings():
+
+        def tell(line: str) -> None:
+            print(f"{_now()} {line}", file=log, flush=True)
+
+        def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+            tell(f"{category.__name__}: {' '.join(str(message).split())}")
+
+        warnings.showwarning = show
+        tell(f"started, {' '.join(f'{name} {value}' for name, value in versions().items())}")
+        try:
+            yield
+        except BaseException:
+            tell(f"ended early\n{traceback.format_exc()}")
+            raise
+        tell("finished")
+
+
+def versions() -> dict[str, str]:
+    """Return what computes here: versions and machine."""
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    return {
+        "steadynet": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "hardware": where,
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,171 @@
+"""The flat names by which a study sets the options of its trainings, and the objects that they make.
+
+The names are those of `steadynet train`: data, model, device, recipe and training options, `sigma_d` of the device and
+`seed`. Beside them stands `init_from`: options that differ in the training whose weights this one starts from.
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast, get_type_hints
+
+from steadynet.errors import SteadyNetError, check_integer, check_number, unknown
+from steadynet.nvm.device import Device
+from steadynet.options.groups import DataOptions, DeviceOptions, ModelOptions, RecipeOptions, TrainingOptions
+from steadynet.options.types import expected, fits, members
+from steadynet.recipes import Recipe
+
+Label = str | int | float
+GROUPS = (DataOptions, ModelOptions, DeviceOptions, RecipeOptions, TrainingOptions)
+INIT_FROM = "init_from"
+# What says where and how a training runs and not what it computes, set for all cells by whoever runs the study.
+RUN_OPTIONS = (
+    "data_root",
+    "accelerator",
+    "devices",
+    "nodes",
+    "threads",
+    "workers",
+    "checkpoint_every",
+    "memory",
+)
+# What a study's runner decides itself.
+_OWN = ("progress", "loggers")
+
+
+def option_types() -> dict[str, Any]:
+    """Return the type of each option that a study may set, by its name."""
+    types: dict[str, Any] = {}
+    for group in GROUPS:
+        hints = get_type_hints(group)
+        types |= {f.name: hints[f.name] for f in dataclasses.fields(group) if f.name not in _OWN}
+    return types | {"sigma_d": float, "seed": int}
+
+
+def checked_options(where: str, written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as written in a study, with `model.NAME` gathered and each value of its option's type.
+
+    Raises:
+        SteadyNetError: If there is no such option (the nearest are named), or a value is of another type.
+    """
+    types = option_types()
+    options: dict[str, Any] = {}
+    for written_name, written_value in written.items():
+        if not isinstance(written_name, str):
+            raise SteadyNetError(f"{where}: {written_name!r} is no option's name")
+        name, _, rest = written_name.replace("-", "_").partition(".")
+        value = written_value
+        if name == "model" and rest:
+            options["model_options"] = {**options.get("model_options", {}), rest: _number(value)}
+            continue
+        if name == INIT_FROM and not rest:
+            if not isinstance(value, Mapping):
+                raise SteadyNetError(
+                    f"{where}: init_from must hold options of the training to start from, got {value!r}"
+                )
+            options[name] = checked_options(f"{where}: init_from", cast("Mapping[str, Any]", value))
+            continue
+        if name not in types or rest:
+            raise unknown(f"option in {where}", written_name, [*types, INIT_FROM, "model.width"])
+        kind = types[name]
+        if str not in members(kind):
+            value = _number(value)
+        if value is not None and not fits(value, kind):
+            raise SteadyNetError(f"{where}: {name} takes {expected(kind)}, got {value!r}")
+        if members(kind) == (float,) and value is not None:
+            value = float(value)
+        options[name] = value
+    return options
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with some changed; options of the network are changed one by one, unless the network itself is."""
+    result = {**base, **changes}
+    if "model_options" in base and "model_options" in changes and "model" not in changes:
+        result["model_options"] = {**base["model_options"], **changes["model_options"]}
+    return result
+
+
+@dataclass(frozen=True)
+class Training:
+    """The objects that one cell's options make.
+
+    Attributes:
+        data: Which images.
+        model: Which network.
+        device: The device, at its σ_d.
+        recipe: How it is trained.
+        training: Epochs, optimiser, hardware.
+        epochs: Passes over the training images; 0 leaves the initial weights as they are.
+        seed: Of initial weights, order, augmentation and errors.
+    """
+
+    data: DataOptions
+    model: ModelOptions
+    device: Device
+    recipe: Recipe
+    training: TrainingOptions
+    epochs: int
+    seed: int
+
+    @property
+    def train_sigma_d(self) -> float | None:
+        """σ_d that the weights see in training; None where they see no variation."""
+        trained = self.recipe.variation.device(self.device)
+        return None if trained is None else trained.sigma_d
+
+
+def training_of(options: Mapping[str, Any]) -> Training:
+    """Return what a cell's options make.
+
+    Raises:
+        SteadyNetError: If an option is out of range, unknown to the recipe, or none of those that go together.
+    """
+    values = dict(options)
+    sigma_d = values.pop("sigma_d", 0.2)
+    seed = values.pop("seed", 0)
+    start = values.pop(INIT_FROM, None)
+    check_number("sigma_d", sigma_d, at_least=0)
+    check_integer("seed", seed, at_least=0)
+    epochs = values.get("epochs", 10)
+    if epochs == 0:
+        if start is None:
+            raise SteadyNetError(
+                "epochs 0 trains nothing: it needs init_from, the training whose weights are tested"
+            )
+        values["epochs"] = 1
+    made = {
+        group: group(**{f.name: values[f.name] for f in dataclasses.fields(group) if f.name in values})
+        for group in GROUPS
+    }
+    recipe = cast("RecipeOptions", made[RecipeOptions]).build()
+    device = cast("DeviceOptions", made[DeviceOptions]).build(float(sigma_d))
+    if recipe.variation.device(device) is None:
+        # Training that sees no noise chooses its epoch without any: it is the same training for every device.
+        device = device.at(0.0)
+    trained = recipe.variation.device(device)
+    recipe.objective.check(trained.sigma_d if trained else 0.0)
+    return Training(
+        cast("DataOptions", made[DataOptions]),
+        cast("ModelOptions", made[ModelOptions]),
+        device,
+        recipe,
+        cast("TrainingOptions", made[TrainingOptions]),
+        epochs,
+        seed,
+    )
+
+
+def _number(value: Any) -> Any:
+    """Return a text such as 1e-3, which YAML 1.1 takes for text, as the number that it is."""
+    if not isinstance(value, str):
+        return [_number(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    return number if math.isfinite(number) else value

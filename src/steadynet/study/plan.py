@@ -1,0 +1,189 @@
+"""What is to be done: the cells of one or several studies, where they lie, and which of them are meant."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from steadynet.errors import SteadyNetError, check_integer
+from steadynet.study import images
+from steadynet.study.cells import Cell, Point, all_cells, cells_of, joined
+from steadynet.study.specification import Study, picked
+from steadynet.study.store import BACKBONE, Checksums, Place, other_versions, place
+
+OtherCode = Literal["refuse", "keep", "rerun"]
+# How many cells of another code version a refusal names the modules of.
+_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of studies and where they lie.
+
+    Attributes:
+        studies: The studies.
+        out: Folder of all studies.
+        places: Their cells, each after the one that it starts from.
+    """
+
+    studies: tuple[Study, ...]
+    out: Path
+    places: tuple[Place, ...]
+
+    def start(self, place: Place) -> Path | None:
+        """Return the file of the weights that a cell starts from."""
+        parent = place.cell.parent
+        if parent is None:
+            return None
+        key = _key(parent)
+        return next(p.folder / BACKBONE for p in self.places if _key(p.cell) == key)
+
+    def of(self, study: Study) -> tuple[tuple[Place, Point], ...]:
+        """Return a study's points with their cells' places, in the order of its grid."""
+        return tuple(
+            (found, point)
+            for found in self.places
+            for point in found.cell.points
+            if point.study == study.name
+        )
+
+    def with_starts(self, chosen: Sequence[Place]) -> tuple[Place, ...]:
+        """Return some of the places and those that they start from, in the plan's order."""
+        keys: set[str] = set()
+        for found in chosen:
+            cell: Cell | None = found.cell
+            while cell is not None:
+                keys.add(_key(cell))
+                cell = cell.parent
+        return tuple(found for found in self.places if _key(found.cell) in keys)
+
+
+def plan(
+    studies: Sequence[Study],
+    out: Path,
+    *,
+    other_code: OtherCode = "refuse",
+    run_options: Mapping[str, Any] | None = None,
+    found: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
+) -> Plan:
+    """Return the plan of some studies.
+
+    Args:
+        studies: Studies of different names.
+        out: Folder of all studies.
+        other_code: What becomes of cells that another version of the code made: refuse, keep them, or run them again.
+        run_options: Options of all trainings that do not change numbers: where data lie, what computes.
+        found: What searches found: by study, by point, options.
+
+    Raises:
+        SteadyNetError: If two studies have one name, a cell cannot be used, images cannot be had, or cells of another code
+            version are there and `other_code` is "refuse".
+    """
+    names = [study.name for study in studies]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SteadyNetError(f"study {', '.join(twice)} is named twice: give each another name")
+    chosen = [dataclasses.replace(study, base={**study.base, **(run_options or {})}) for study in studies]
+    cells = all_cells([cells_of(study, (found or {}).get(study.name)) for study in chosen])
+    sums: dict[Any, Checksums] = {}
+    for cell in cells:
+        if cell.training.data not in sums:
+            sums[cell.training.data] = images.checksums(cell.training.data, out)
+    places = tuple(place(cell, out, sums[cell.training.data], other_code == "keep") for cell in cells)
+    if other_code == "refuse":
+        _refuse_old(places, out)
+    return Plan(tuple(chosen), out, _merged(places))
+
+
+def _merged(places: Sequence[Place]) -> tuple[Place, ...]:
+    """Join cells that lie in one folder: the same training for other test images."""
+    by_folder: dict[Path, Place] = {}
+    for found in places:
+        own = by_folder.get(found.folder)
+        if own is None:
+            by_folder[found.folder] = found
+        elif own.checksums == found.checksums:
+            by_folder[found.folder] = dataclasses.replace(
+                own, cell=joined(own.cell, found.cell), tests={**own.tests, **found.tests}
+            )
+        else:
+            raise SteadyNetError(
+                f"cells of {own.cell.label()} are trained alike but tested on different images: give them one test_images"
+            )
+    return tuple(by_folder.values())
+
+
+def _refuse_old(places: Sequence[Place], out: Path) -> None:
+    old: list[tuple[Place, list[str]]] = []
+    for found in places:
+        if not found.folder.exists():
+            others = other_versions(found.cell, out, found.checksums)
+            if others:
+                old.append((found, others[-1][1]))
+    if old:
+        modules = sorted({name for _, names in old for name in names})
+        more = f" and {len(modules) - _SHOWN} more" if len(modules) > _SHOWN else ""
+        raise SteadyNetError(
+            f"{len(old)} of {len(places)} cells in {out} are of another code version ({', '.join(modules[:_SHOWN])}{more} "
+            "changed): --other-code keep takes them as they are, --other-code rerun trains them again"
+        )
+
+
+def select(
+    whole: Plan, *, only: Sequence[str] = (), shard: tuple[int, int] | None = None
+) -> tuple[Place, ...]:
+    """Return the places that are meant, in the plan's order, and those that they start from.
+
+    Args:
+        whole: The plan.
+        only: Terms that must all hold: axis=label (several labels: axis=label|label), or a pattern for the folder's name.
+        shard: (i, n), i from 1: every n-th cell, beginning with the i-th, so that n jobs share the work.
+
+    Raises:
+        SteadyNetError: If a term names no axis, label or folder, or nothing is left.
+    """
+    chosen = list(whole.places)
+    for term in only:
+        chosen = _kept(whole, chosen, term)
+        if not chosen:
+            raise SteadyNetError(f"--only {' '.join(only)} leaves no cell")
+    if shard is not None:
+        check_integer("shard's number of parts", shard[1], at_least=1)
+        check_integer("shard", shard[0], at_least=1, at_most=shard[1])
+        chosen = chosen[shard[0] - 1 :: shard[1]]
+    return whole.with_starts(chosen)
+
+
+def matches(point: Point, study: Study, term: str) -> bool | None:
+    """Return whether a point has the label that a term axis=label wants; None if its study has no such axis."""
+    axis, _, wanted = term.partition("=")
+    if axis not in point.labels:
+        return None
+    by_text = {str(label): label for label in study.axis(axis).labels}
+    labels = picked(f"--only {axis}", wanted.split("|"), tuple(by_text))
+    return str(point.labels[axis]) in map(str, labels)
+
+
+def _kept(whole: Plan, chosen: Sequence[Place], term: str) -> list[Place]:
+    if "=" not in term:
+        pattern = term if any(c in term for c in "*?[") else f"*{term}*"
+        return [found for found in chosen if fnmatch.fnmatchcase(found.folder.name, pattern)]
+    axis = term.partition("=")[0]
+    studies = {study.name: study for study in whole.studies}
+    if not any(axis == known.name for study in whole.studies for known in study.axes):
+        known = sorted({known.name for study in whole.studies for known in study.axes})
+        raise SteadyNetError(f"--only {term}: no study has an axis {axis!r}; axes: {', '.join(known)}")
+    return [
+        found
+        for found in chosen
+        if any(matches(point, studies[point.study], term) for point in found.cell.points)
+    ]
+
+
+def _key(cell: Cell) -> str:
+    return json.dumps(cell.config(), sort_keys=True)

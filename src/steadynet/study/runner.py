@@ -1,0 +1,74 @@
+"""Run the cells of a plan: one after the other, in processes, a share of them, or on a Ray cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from steadynet.study.execute import Job, Outcome, run_cell
+from steadynet.study.plan import Plan
+from steadynet.study.store import Place
+from steadynet.workers import open_workers
+
+OnOutcome = Callable[[Place, Outcome], None]
+
+
+def run(
+    whole: Plan,
+    chosen: Sequence[Place],
+    *,
+    workers: int = 1,
+    ray: str | None = None,
+    progress: bool = False,
+    on_outcome: OnOutcome | None = None,
+) -> list[tuple[Place, Outcome]]:
+    """Do what is left of some cells; return how each ended.
+
+    What another process is at, on this machine or on another that shares the folder, is left to it.
+
+    Args:
+        whole: The plan.
+        chosen: Its places that are meant; those that others start from come first.
+        workers: Cells at once on this machine, each with its share of the CPU's cores.
+        ray: None; or "local" or HOST:PORT of a Ray cluster, whose nodes share the folder. A cell whose worker dies goes on
+            from its checkpoint in another one.
+        progress: Whether each training shows a progress bar (in one process).
+        on_outcome: Called as each cell ends.
+
+    Raises:
+        SteadyNetError: If workers cannot be had.
+        DiskFullError: If nothing can be written.
+        KeyboardInterrupt: On Ctrl-C; what is finished stays, what was begun goes on the next time.
+    """
+    ended: list[tuple[Place, Outcome]] = []
+    left = [place for place in chosen if not place.finished()]
+    if not left:
+        return ended
+    with open_workers(_worker, (), processes=workers, ray=ray) as pool:
+        for wave in _waves(left):
+            jobs = [
+                Job(place, whole.start(place), whole.out, progress and workers == 1 and ray is None)
+                for place in wave
+            ]
+            for index, outcome in pool.stream(jobs):
+                ended.append((wave[index], outcome))
+                if on_outcome is not None:
+                    on_outcome(wave[index], outcome)
+    return ended
+
+
+def _worker() -> Callable[[Job], Outcome]:
+    return run_cell
+
+
+def _waves(places: Sequence[Place]) -> Iterator[list[Place]]:
+    """Yield cells that start from none of the rest."""
+    depths = {place.folder: _depth(place) for place in places}
+    for depth in sorted(set(depths.values())):
+        yield [place for place in places if depths[place.folder] == depth]
+
+
+def _depth(place: Place) -> int:
+    depth, cell = 0, place.cell
+    while cell.parent is not None:
+        depth, cell = depth + 1, cell.parent
+    return depth

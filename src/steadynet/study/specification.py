@@ -1,0 +1,334 @@
+"""A study as it is written: options common to all trainings, axes of a grid, rules, tests, and what is reported.
+
+A study is a YAML file (or the mapping that it holds) with one set of words, those of the command line's options:
+
+    title: Accuracy over sigma_d
+    question: What does the feedback add?
+    base: {data: digits, model: cnn, epochs: 20}          # options of every training
+    axes:                                                  # the grid is their product
+      recipe:                                              # labels, each with its options
+        W/: {recipe: noise}
+        OVF: {recipe: ovf}
+      sigma_d: [0.1, 0.2]                                  # values of the option of that name
+      seed: [0, 1, 2]
+    rules:                                                 # what depends on several axes
+      - {when: {recipe: OVF, sigma_d: 0.2}, set: {beta: 0.01}}
+    test: {sigma_d: matched, draws: 200}
+    report: [{view: curve}]
+    presets: {small: {base: {epochs: 2}}}
+
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from steadynet.errors import SteadyNetError, check_integer, check_number, unknown
+from steadynet.options.yaml_file import read_yaml
+from steadynet.study.flat import Label, checked_options
+
+KEYS = ("name", "title", "question", "base", "axes", "rules", "test", "search", "report", "presets")
+PRESET_KEYS = ("title", "question", "base", "axes", "rules", "test", "search", "report", "setting")
+SIGMA_D = "sigma_d"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One direction of the grid: labels, each with the options that it sets."""
+
+    name: str
+    values: tuple[tuple[Label, Mapping[str, Any]], ...]
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels, in order."""
+        return tuple(label for label, _ in self.values)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """For the cells whose labels match `when`: options that it sets, or that they are left out.
+
+    Attributes:
+        when: Labels by axis; a cell matches if each of these axes' labels is among them.
+        options: What is set; later rules win.
+        skip: Whether the cells are left out.
+    """
+
+    when: Mapping[str, tuple[Label, ...]]
+    options: Mapping[str, Any]
+    skip: bool = False
+
+    def matches(self, labels: Mapping[str, Label]) -> bool:
+        """Return whether a cell with these labels is meant."""
+        return all(labels[axis] in wanted for axis, wanted in self.when.items())
+
+
+@dataclass(frozen=True)
+class Test:
+    """How each trained network is tested.
+
+    Args:
+        sigma_d: "matched" tests at the training's device; or σ_d values, at each of which every network is tested.
+        draws: Simulated chips at each σ_d.
+        seed: Of the chips; all networks share them.
+        batch_size: Images of one forward.
+
+    Raises:
+        SteadyNetError: If a value is out of range.
+    """
+
+    sigma_d: tuple[float, ...] | Literal["matched"] = "matched"
+    draws: int = 200
+    seed: int = 0
+    batch_size: int = 500
+
+    def __post_init__(self) -> None:
+        if self.sigma_d != "matched":
+            if not self.sigma_d:
+                raise SteadyNetError("test.sigma_d needs at least one value, or 'matched'")
+            for value in self.sigma_d:
+                check_number("test.sigma_d", value, at_least=0)
+            if list(self.sigma_d) != sorted(set(self.sigma_d)):
+                raise SteadyNetError(f"test.sigma_d must grow, got {list(self.sigma_d)}")
+        check_integer("test.draws", self.draws, at_least=1)
+        check_integer("test.seed", self.seed, at_least=0)
+        check_integer("test.batch_size", self.batch_size, at_least=1)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A grid of trainings, how they are tested, and what is reported of them.
+
+    Attributes:
+        name: Names its files; that of the YAML file by default.
+        preset: The preset that was chosen; "" without any.
+        title: Heading of its report.
+        question: What it asks.
+        setting: Lines that a report shows on what the preset is and what it cannot be compared with.
+        base: Options of every training.
+        axes: The grid's directions.
+        rules: What depends on several of them.
+        test: How networks are tested.
+        search: Options that are searched for on the validation split, as written; see `study.search`.
+        report: Views, as written; see `study.report.views`.
+    """
+
+    name: str
+    title: str
+    question: str
+    base: Mapping[str, Any]
+    axes: tuple[Axis, ...]
+    rules: tuple[Rule, ...] = ()
+    test: Test = field(default_factory=Test)
+    search: tuple[Mapping[str, Any], ...] = ()
+    report: tuple[Mapping[str, Any], ...] = ()
+    preset: str = ""
+    setting: tuple[str, ...] = ()
+
+    def axis(self, name: str) -> Axis:
+        """Return the axis of that name.
+
+        Raises:
+            SteadyNetError: If there is none; the nearest are named.
+        """
+        for axis in self.axes:
+            if axis.name == name:
+                return axis
+        raise unknown(f"axis of study {self.name!r}", name, [axis.name for axis in self.axes])
+
+
+def read_study(path: Path, preset: str | None = None) -> Study:
+    """Return the study in a YAML file.
+
+    Args:
+        path: The file; its name names the study unless the file does.
+        preset: Which of its presets; the first one if None.
+
+    Raises:
+        SteadyNetError: If it cannot be read, or holds what no study has; the line names the file.
+    """
+    written = read_yaml(path, "study ", holds="a study: base, axes, test, report")
+    try:
+        return study({"name": path.stem, **written}, preset)
+    except SteadyNetError as error:
+        raise SteadyNetError(f"study {path}: {error}") from None
+
+
+def study(written: Mapping[str, Any], preset: str | None = None) -> Study:
+    """Return the study that a mapping describes, as a YAML file holds it.
+
+    Raises:
+        SteadyNetError: If a key is unknown (the nearest are named), a value is none that it takes, or the grid is empty.
+    """
+    _check_keys("key of a study", written, KEYS)
+    presets = _mapping("presets", written.get("presets", {}))
+    merged, chosen = {key: value for key, value in written.items() if key != "presets"}, ""
+    if preset is not None and preset not in presets:
+        raise (
+            unknown("preset", preset, presets)
+            if presets
+            else SteadyNetError(f"preset {preset!r}: this study has no presets; leave it out")
+        )
+    if presets:
+        chosen = next(iter(presets)) if preset is None else preset
+        merged = _with_preset(merged, chosen, _mapping(f"preset {chosen}", presets[chosen]))
+    axes = _axes(_mapping("axes", merged.get("axes", {})))
+    name = str(merged.get("name", "study"))
+    if not name or any(c in name for c in "/\\\0\n") or name.startswith("."):
+        raise SteadyNetError(f"name {name!r} cannot name a file: take letters, digits and hyphens")
+    return Study(
+        name=name,
+        title=str(merged.get("title", name)),
+        question=str(merged.get("question", "")),
+        base=checked_options("base", _mapping("base", merged.get("base", {}))),
+        axes=axes,
+        rules=_rules(merged.get("rules", ()), axes),
+        test=_test(_mapping("test", merged.get("test", {}))),
+        search=tuple(_mapping("search", entry) for entry in _list("search", merged.get("search", ()))),
+        report=tuple(_mapping("report", entry) for entry in _list("report", merged.get("report", ()))),
+        preset=chosen,
+        setting=tuple(str(line) for line in _list("setting", merged.get("setting", ()))),
+    )
+
+
+def _with_preset(merged: dict[str, Any], name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the study with a preset's changes: options and axes by name, rules after the others, the rest replaced."""
+    _check_keys(f"key of preset {name}", changes, PRESET_KEYS)
+    result = dict(merged)
+    for key, value in changes.items():
+        if key in ("base", "test"):
+            result[key] = {**_mapping(key, merged.get(key, {})), **_mapping(f"preset {name}: {key}", value)}
+        elif key == "rules":
+            result[key] = [*_list("rules", merged.get(key, ())), *_list(f"preset {name}: rules", value)]
+        elif key == "axes":
+            result[key] = _preset_axes(
+                _mapping("axes", merged.get("axes", {})), _mapping(f"preset {name}: axes", value)
+            )
+        else:
+            result[key] = value
+    return result
+
+
+def _preset_axes(own: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the axes with those of a preset: a list of labels picks among the axis's own."""
+    axes = dict(own)
+    for name, value in changed.items():
+        had = own.get(name)
+        if isinstance(had, Mapping) and isinstance(value, list):
+            labelled, wanted = cast("Mapping[Any, Any]", had), cast("list[Any]", value)
+            for label in wanted:
+                if label not in labelled:
+                    raise unknown(f"label of axis {name}", label, map(str, labelled))
+            axes[name] = {label: labelled[label] for label in wanted}
+        else:
+            axes[name] = value
+    return axes
+
+
+def _axes(written: Mapping[str, Any]) -> tuple[Axis, ...]:
+    axes: list[Axis] = []
+    for name, entries in written.items():
+        values: list[tuple[Label, Mapping[str, Any]]] = []
+        if isinstance(entries, Mapping):
+            for label, options in cast("Mapping[Any, Any]", entries).items():
+                where = f"axis {name}, label {label}"
+                values.append((_label(where, label), checked_options(where, _mapping(where, options or {}))))
+        else:
+            for value in _list(f"axis {name}", entries):
+                options = checked_options(f"axis {name}", {name: value})
+                values.append((_label(f"axis {name}", options[name]), options))
+        labels = [label for label, _ in values]
+        if not values:
+            raise SteadyNetError(
+                f"axis {name} has no values: the grid is empty; give at least one, or leave it out"
+            )
+        twice = [str(label) for label in dict.fromkeys(labels) if labels.count(label) > 1]
+        if twice:
+            raise SteadyNetError(f"axis {name} has {', '.join(twice)} twice: a cell would stand there twice")
+        axes.append(Axis(name, tuple(values)))
+    if not axes:
+        raise SteadyNetError("the study has no axes: the grid is empty; give at least one, such as seed: [0]")
+    return tuple(axes)
+
+
+def _rules(written: Any, axes: Sequence[Axis]) -> tuple[Rule, ...]:
+    labels = {axis.name: axis.labels for axis in axes}
+    rules: list[Rule] = []
+    for number, entry in enumerate(_list("rules", written), 1):
+        where = f"rule {number}"
+        rule = _mapping(where, entry)
+        _check_keys(f"key of {where}", rule, ("when", "set", "skip"))
+        if "set" not in rule and rule.get("skip") is not True:
+            raise SteadyNetError(f"{where} does nothing: give set: {{…}} or skip: true")
+        if "skip" in rule and ("set" in rule or rule["skip"] is not True):
+            raise SteadyNetError(f"{where}: skip: true stands alone, without set")
+        when: dict[str, tuple[Label, ...]] = {}
+        for axis, wanted in _mapping(f"{where}: when", rule.get("when", {})).items():
+            if axis not in labels:
+                raise unknown(f"axis in {where}", axis, labels)
+            when[axis] = picked(f"{where}: {axis}", wanted, labels[axis])
+        options = checked_options(where, _mapping(f"{where}: set", rule.get("set", {})))
+        rules.append(Rule(when, options, "skip" in rule))
+    return tuple(rules)
+
+
+def picked(where: str, wanted: Any, labels: Sequence[Label]) -> tuple[Label, ...]:
+    """Return one label or several, as written, checked against an axis's.
+
+    Raises:
+        SteadyNetError: If one is none of them; the nearest are named.
+    """
+    chosen = cast("list[Any]", wanted) if isinstance(wanted, list) else [wanted]
+    for label in chosen:
+        if label not in labels:
+            near = difflib.get_close_matches(str(label), [str(known) for known in labels], n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            raise SteadyNetError(
+                f"{where} has no label {label!r}: {hint}known: {', '.join(map(str, labels))}"
+            )
+    return tuple(chosen)
+
+
+def _test(written: Mapping[str, Any]) -> Test:
+    _check_keys("key of test", written, ("sigma_d", "draws", "seed", "batch_size"))
+    values = dict(written)
+    sigma_d = values.get("sigma_d", "matched")
+    if isinstance(sigma_d, str):
+        if sigma_d != "matched":
+            raise SteadyNetError(f"test.sigma_d must be numbers or 'matched', got {sigma_d!r}")
+    else:
+        given = cast("list[Any]", sigma_d) if isinstance(sigma_d, list) else [sigma_d]
+        for value in given:
+            check_number("test.sigma_d", value, at_least=0)
+        values["sigma_d"] = tuple(float(value) for value in given)
+    return Test(**values)
+
+
+def _label(where: str, label: Any) -> Label:
+    if isinstance(label, bool) or not isinstance(label, str | int | float):
+        raise SteadyNetError(f"{where} must be a text or a number, got {label!r}: give labels with options")
+    return label
+
+
+def _check_keys(what: str, written: Mapping[str, Any], known: Sequence[str]) -> None:
+    for key in written:
+        if key not in known:
+            raise unknown(what, key, known)
+
+
+def _mapping(what: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise SteadyNetError(f"{what} must hold names with values, got {value!r}")
+    return cast("Mapping[str, Any]", value)
+
+
+def _list(what: str, value: Any) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise SteadyNetError(f"{what} must be a list, got {value!r}")
+    return list(cast("Sequence[Any]", value))

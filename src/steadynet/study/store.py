@@ -1,0 +1,243 @@
+"""A cell's folder: what is written there, and what state it says the cell is in.
+
+    cells/mnist-vgg8-ovf-sigma0.2-seed0-3f9c0a1b2c3d/
+      cell.json              options, configuration, images' checksum, code: all that its identity is a hash of
+      result.json            the finished training: best epoch, steps, time, memory, versions
+      backbone.safetensors   its weights
+      tests/….json           a file for each test: every draw's figures
+      training/history.csv   an epoch each
+      training/last.ckpt     while it trains: where it goes on
+      failure.json, log.txt  why it failed, and what it said
+
+Files are written whole or not at all, so that folders of two copies of a study can be copied together. Nothing here imports
+torch.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from filelock import FileLock, Timeout
+
+from steadynet.errors import SteadyNetError
+from steadynet.files import write_json_atomically
+from steadynet.study.cells import Cell, Wanted, test_identity
+from steadynet.study.code_version import changed, testing_code
+
+CELLS = "cells"
+CELL = "cell.json"
+RESULT = "result.json"
+FAILURE = "failure.json"
+LOG = "log.txt"
+TESTS = "tests"
+BACKBONE = "backbone.safetensors"
+TRAINING = "training"
+CHECKPOINT = f"{TRAINING}/last.ckpt"
+HISTORY = f"{TRAINING}/history.csv"
+LOCK = ".lock"
+
+State = Literal["finished", "running", "begun", "failed", "waiting"]
+
+
+@dataclass(frozen=True)
+class Checksums:
+    """Of the images that a cell is trained and tested on."""
+
+    training: str
+    test: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a cell lies, and which files say that it is finished.
+
+    Attributes:
+        cell: The cell.
+        folder: Its folder; it may not exist yet.
+        tests: The file of each of its tests.
+        checksums: Of its images.
+        old: The modules that have changed since, where what another version of the code made is taken.
+    """
+
+    cell: Cell
+    folder: Path
+    tests: Mapping[Wanted, Path]
+    checksums: Checksums
+    old: tuple[str, ...] = ()
+
+    def trained(self) -> bool:
+        """Return whether its training is finished."""
+        return (self.folder / RESULT).is_file() and (self.folder / BACKBONE).is_file()
+
+    def missing(self) -> tuple[Wanted, ...]:
+        """Return the tests that are not finished."""
+        return tuple(wanted for wanted, path in self.tests.items() if not path.is_file())
+
+    def finished(self) -> bool:
+        """Return whether nothing is left to do."""
+        return self.trained() and not self.missing()
+
+    def state(self) -> State:
+        """Return what is known of it now, by any process of any machine that shares the folder."""
+        if self.finished():
+            return "finished"
+        if is_locked(self.folder):
+            return "running"
+        if (self.folder / FAILURE).is_file():
+            return "failed"
+        begun = any((self.folder / name).is_file() for name in (CHECKPOINT, RESULT))
+        return "begun" if begun else "waiting"
+
+    def epochs_done(self) -> int:
+        """Return how many epochs its history tells of."""
+        try:
+            with (self.folder / HISTORY).open(newline="") as file:
+                return sum(1 for _ in csv.DictReader(file))
+        except OSError:
+            return 0
+
+    def result(self) -> dict[str, Any]:
+        """Return what its training left.
+
+        Raises:
+            SteadyNetError: If the file cannot be read.
+        """
+        return read_json(self.folder / RESULT, ("best_epoch", "steps", "seconds", "versions"))
+
+    def test(self, wanted: Wanted) -> dict[str, Any]:
+        """Return what a test found.
+
+        Raises:
+            SteadyNetError: If the file cannot be read.
+        """
+        return read_json(self.tests[wanted], ("result", "seconds"))
+
+    def failure(self) -> str:
+        """Return why it failed, in one line; "" if it did not."""
+        path = self.folder / FAILURE
+        return str(read_json(path, ("message",))["message"]) if path.is_file() else ""
+
+
+def place(cell: Cell, out: Path, checksums: Checksums, keep_old: bool = False) -> Place:
+    """Return where a cell lies under `out`, tests included.
+
+    Args:
+        cell: The cell.
+        out: Folder of the studies.
+        checksums: Of its images.
+        keep_old: Take what another version of the code made, where there is nothing of this version.
+    """
+    folder = out / CELLS / cell.folder(checksums.training)
+    old: set[str] = set()
+    if keep_old and not (folder / RESULT).is_file():
+        others = [other for other in other_versions(cell, out, checksums) if (other[0] / RESULT).is_file()]
+        if others:
+            folder = others[-1][0]
+            old |= set(others[-1][1])
+    tests: dict[Wanted, Path] = {}
+    for wanted in cell.tests:
+        path = folder / TESTS / test_name(wanted, cell, checksums)
+        if keep_old and not path.is_file():
+            path, modules = _old_test(path, wanted, cell, checksums)
+            old |= modules
+        tests[wanted] = path
+    return Place(cell, folder, tests, checksums, tuple(sorted(old)))
+
+
+def _old_test(path: Path, wanted: Wanted, cell: Cell, checksums: Checksums) -> tuple[Path, set[str]]:
+    """Return the file of the same test by another version of the code, with the modules that differ; `path` without one."""
+    images = checksums.test if wanted.split == "test" else checksums.training
+    for other in sorted(path.parent.glob(f"{path.name.rpartition('-')[0]}-*.json")):
+        written = read_json(other, ("test", "images", "code"))
+        if written["test"] == dataclasses.asdict(wanted) and written["images"] == images:
+            return other, set(changed(written["code"], testing_code(cell.training.model.model)))
+    return path, set()
+
+
+def test_name(wanted: Wanted, cell: Cell, checksums: Checksums) -> str:
+    """Return the name of a test's file, which ends with its identity."""
+    checksum = checksums.test if wanted.split == "test" else checksums.training
+    return f"{wanted.split}-sigma{wanted.sigma_d:g}-draws{wanted.draws}-{test_identity(wanted, cell, checksum)}.json"
+
+
+def other_versions(cell: Cell, out: Path, checksums: Checksums) -> list[tuple[Path, list[str]]]:
+    """Return folders of the same training by another version of the code, with the modules that differ, old ones first."""
+    found: list[tuple[float, Path, list[str]]] = []
+    own = cell.folder(checksums.training)
+    # Names hold letters, digits and -._ alone, none of which a pattern takes for another.
+    for folder in (out / CELLS).glob(f"{cell.label()}-*"):
+        path = folder / CELL
+        if folder.name == own or not path.is_file():
+            continue
+        written = read_json(path, ("config", "images", "code"))
+        if written["config"] == cell.config() and written["images"] == checksums.training:
+            modules = changed(cast("Mapping[str, str]", written["code"]), cell.code())
+            found.append((path.stat().st_mtime, folder, modules))
+    return [(folder, modules) for _, folder, modules in sorted(found)]
+
+
+def describe(place: Place) -> None:
+    """Write what the cell is into its folder, which is made.
+
+    Raises:
+        SteadyNetError: If it cannot be written, or another training lies there.
+    """
+    path = place.folder / CELL
+    described = {
+        "options": dict(place.cell.options),
+        "config": place.cell.config(),
+        "images": place.checksums.training,
+        "code": dict(place.cell.code()),
+    }
+    if path.is_file():
+        written = read_json(path, ("config", "images", "code"))
+        if not place.old and any(written[key] != described[key] for key in ("config", "images", "code")):
+            raise SteadyNetError(f"{place.folder} holds another training than its name says: move it away")
+        return
+    try:
+        (place.folder / TESTS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SteadyNetError(f"cannot make {place.folder} ({error.strerror}): give another --out") from error
+    write_json_atomically(path, described)
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a living process works in the folder."""
+    path = folder / LOCK
+    if not path.is_file():
+        return False
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False
+
+
+def read_json(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a JSON file of a cell holds.
+
+    Raises:
+        SteadyNetError: If it is cut short, no JSON, or lacks one of `keys`; the line says what to do.
+    """
+    try:
+        held: Any = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SteadyNetError(f"{path} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise SteadyNetError(
+            f"{path} is cut short or no JSON ({error}): delete it, and run the study again"
+        ) from error
+    missing = [key for key in keys if not isinstance(held, dict) or key not in held]
+    if missing:
+        raise SteadyNetError(f"{path} lacks {', '.join(missing)}: delete it, and run the study again")
+    return cast("dict[str, Any]", held)
