@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
-from steadynet.errors import SteadyNetError
+from steadynet.errors import SteadyNetError, unknown
 from steadynet.nvm.device import Device
 
 # Parameters that lie on devices, by layer type; a name that ends in "_l" goes on with the layer's number.
@@ -197,6 +197,26 @@ def layout(
             "name some by Device(include=[…]) or --include"
         )
     return Layout(tuple(mapped), tuple(digital))
+
+
+def matching(layout: Layout, patterns: Sequence[str], what: str) -> frozenset[str]:
+    """Return the names of the mapped parameters that match one of the patterns, a tied one by any of its names.
+
+    Args:
+        layout: What lies on devices.
+        patterns: Of names, as `fnmatch` has them.
+        what: How a refusal calls a pattern.
+
+    Raises:
+        SteadyNetError: If a pattern matches nothing that lies on devices; the nearest names are told.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        matched = {t.name for t in layout.mapped if _matches((t.name, *t.aliases), [pattern])}
+        if not matched:
+            raise unknown(what, pattern, [name for t in layout.mapped for name in (t.name, *t.aliases)])
+        found |= matched
+    return frozenset(found)
 
 
 def check_finite(model: nn.Module) -> None:

@@ -80,6 +80,10 @@ def test_recipe_options_change_the_named_recipe_only_where_given() -> None:
     words = "--recipe ovf --beta 0.5 --delta-sigma -0.01 --gamma reversed --rescale-draws"
     recipe = given(words)[RecipeOptions].build()
     assert recipe.objective == OVF(beta=0.5, delta_sigma=-0.01, gamma="reversed", rescale_draws=True)
+    assert given("--recipe ovf --beta -0.01")[RecipeOptions].build().objective == OVF(beta=-0.01)
+    assert given("--recipe irs --beta=-1e-2")[RecipeOptions].build().objective == IRS(beta=-0.01)
+    recipe = given("--recipe ovf --feedback-layers conv1.weight *.fc* --beta 0.1")[RecipeOptions].build()
+    assert recipe.objective == OVF(beta=0.1, feedback_layers=("conv1.weight", "*.fc*"))
     recipe = given("--recipe irs --taps a b.c --no-heads-noise --clip 2")[RecipeOptions].build()
     assert recipe.objective == IRS(taps=("a", "b.c"), heads_noise=False)
     assert recipe.constraint == Clip(2.0)
@@ -99,6 +103,11 @@ def test_a_comparison_takes_lists_seeds_and_changes_to_one_recipe() -> None:
     first, second = options.build_all()
     assert first.objective == OVF(beta=0.1)
     assert second.constraint == Clip(1.3)
+    words = "--recipes ovf irs --recipe.ovf.feedback-layers *1.weight,fc.weight --recipe.irs.beta -0.01"
+    assert [recipe.objective for recipe in given(words, COMPARE)[CompareOptions].build_all()] == [
+        OVF(feedback_layers=("*1.weight", "fc.weight")),
+        IRS(beta=-0.01),
+    ]
     assert given("--seeds 5 9", COMPARE)[CompareOptions].seed_list == (5, 9)
 
 
@@ -155,7 +164,10 @@ def test_print_config_is_yaml_that_config_takes(capsys: pytest.CaptureFixture[st
 REFUSED = [
     ("--recipe ovff", "unknown recipe 'ovff': did you mean 'ovf'?"),
     ("--recipe noise --beta 1", "'beta'"),
-    ("--recipe ovf --beta -1", "beta must be a finite number ≥ 0"),
+    ("--recipe ovf --beta 1e400", "beta must be a finite number, got inf"),
+    ("--recipe ovf --feedback-layers", "option --feedback-layers needs at least one value"),
+    ("--recipe ovf --feedback-layers []", "--feedback-layers needs at least one name"),
+    ("--recipe irs --feedback-layers fc.weight", "'feedback_layers'"),
     ("--recipe ovf --n 0", "n must be an integer ≥ 1"),
     ("--recipe vanilla --train-sigma-d 0.1", "train_sigma_d"),
     ("--recipe irs --gamma papr", "unknown --gamma 'papr': did you mean 'paper'?"),
@@ -199,7 +211,10 @@ def test_refusals_of_train(words: str, message: str) -> None:
         ("--recipes ovf ovf", "'ovf' more than once"),
         ("--recipe.ovf.betta 1", "unknown option of recipe 'ovf' 'betta': did you mean 'beta'?"),
         ("--recipe.fov.beta 1", "unknown recipe in --recipe.NAME.OPTION 'fov': did you mean 'ovf'"),
-        ("--recipe.ovf.beta -1", "beta must be a finite number ≥ 0"),
+        (
+            "--recipe.ovf.feedback-layers []",
+            "option --recipe.ovf.feedback-layers takes a text, one or more, got []",
+        ),
         ("--sigma-d 0.1 x", "option --sigma-d takes a number, one or more, got 'x'"),
         ("--sigma-d 0.1 0.1", "names a value twice"),
         ("--sigma-d 0.1 --sigma-d 0.2", "option --sigma-d is given more than once: give all its values"),

@@ -52,8 +52,11 @@ PARTS: dict[str, tuple[Any, ...]] = {
         OVF(),
         OVF(detach_feedback=True),
         OVF(memory="lean"),
+        OVF(beta=-0.1),
+        OVF(feedback_layers=("conv1.weight", "fc*")),
         IRS(),
         IRS(n=2),
+        IRS(beta=-0.1),
     ),
     "constraint": (NoConstraint(), Clip(), Clip(1.5)),
     "step": (Plain(),),
@@ -227,7 +230,7 @@ class Range(nn.Module):
 class Scaled:
     """A user's own objective, with a learned scale of the logits."""
 
-    def setup(self, backbone: nn.Module, example: Tensor, seed: int) -> nn.Module:
+    def setup(self, backbone: nn.Module, example: Tensor, seed: int, layout: Any = None) -> nn.Module:
         return nn.ModuleDict({"range": Range()})
 
     def check(self, sigma_d: float) -> None: ...

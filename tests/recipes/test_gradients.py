@@ -84,6 +84,7 @@ def test_vanilla_sees_the_unquantised_weights() -> None:
 
 
 # γ_1 … γ_N as Algorithm 1 has them: 10^{n−N}.
+ALL_GAMMAS = (0.01, 0.1, 1.0)
 OVF_CASES: dict[str, tuple[OVF, dict[str, Any]]] = {
     "default": (OVF(), {"gammas": (0.01, 0.1, 1.0), "beta": 1e-3}),
     "strong": (OVF(beta=0.5), {"gammas": (0.01, 0.1, 1.0), "beta": 0.5}),
@@ -113,6 +114,16 @@ OVF_CASES: dict[str, tuple[OVF, dict[str, Any]]] = {
         OVF(beta=0.5, batchnorm="backbone"),
         {"gammas": (0.01, 0.1, 1.0), "beta": 0.5},
     ),
+    "positive feedback": (OVF(beta=-0.5), {"gammas": ALL_GAMMAS, "beta": -0.5}),
+    "two layers raised": (
+        OVF(beta=0.5, feedback_layers=("conv1.weight", "fc*")),
+        {"gammas": ALL_GAMMAS, "beta": 0.5, "raised": ("conv1.weight", "fc.weight")},
+    ),
+    "one layer raised, lean, rescaled": (
+        OVF(beta=0.5, feedback_layers=("conv2.weight",), rescale_draws=True, memory="lean"),
+        {"gammas": ALL_GAMMAS, "beta": 0.5, "raised": ("conv2.weight",), "passes": (0, 0, 0)},
+    ),
+    "all layers raised by name": (OVF(beta=0.5, feedback_layers=("*",)), {"gammas": ALL_GAMMAS, "beta": 0.5}),
     "lean": (OVF(beta=0.5, memory="lean"), {"gammas": (0.01, 0.1, 1.0), "beta": 0.5}),
     "lean, detached, rescaled": (
         OVF(beta=0.5, detach_feedback=True, rescale_draws=True, memory="lean"),
@@ -132,10 +143,13 @@ def test_ovf_subtracts_forwards_at_growing_variation(case: str) -> None:
     sigmas = options.get("sigmas", tuple(SIGMA + 0.05 * n for n in range(1, count + 1)))
     passes = options.get("passes", tuple(range(1, count + 1)))
     output = forward(chip(clean, SIGMA, seed=SEED, draw=DRAW, pass_=0))(images)[1]
-    feedback = [
-        forward(chip(clean, sigma, seed=SEED, draw=DRAW, pass_=pass_))(images)[1]
-        for sigma, pass_ in zip(sigmas, passes, strict=True)
-    ]
+    feedback: list[Tensor] = []
+    for sigma, pass_ in zip(sigmas, passes, strict=True):
+        weights = chip(clean, sigma, seed=SEED, draw=DRAW, pass_=pass_)
+        if "raised" in options:
+            low = chip(clean, SIGMA, seed=SEED, draw=DRAW, pass_=pass_)
+            weights = {n: weight if n in options["raised"] else low[n] for n, weight in weights.items()}
+        feedback.append(forward(weights)(images)[1])
     if options.get("detach"):
         feedback = [out.detach() for out in feedback]
     logits = total(output, feedback, gammas, **options) / options.get("temperature", 1.0)
@@ -149,6 +163,7 @@ IRS_CASES: dict[str, tuple[IRS, dict[str, Any]]] = {
     "heads noise-free": (IRS(beta=0.5, n=2, heads_noise=False), {"gammas": (1.0, 0.1), "beta": 0.5}),
     "detached": (IRS(beta=0.5, n=2, detach_feedback=True), {"gammas": (1.0, 0.1), "beta": 0.5}),
     "reversed": (IRS(beta=0.5, n=2, gamma="reversed"), {"gammas": (0.1, 1.0), "beta": 0.5}),
+    "positive feedback": (IRS(beta=-0.5, n=2), {"gammas": (1.0, 0.1), "beta": -0.5}),
     "own amplification": (
         IRS(beta=0.5, a_b=0.9, a_f=0.3, temperature=3.0, heads_hidden=7),
         {"gammas": (1.0,), "beta": 0.5, "a_b": 0.9, "a_f": 0.3, "temperature": 3.0},

@@ -76,13 +76,18 @@ def test_one_part_is_changed_by_itself() -> None:
     assert recipe("noise-t16-clip1.5", clip=None).constraint == NoConstraint()
     assert recipe("noise", train_sigma_d=None).variation == DeviceVariation()
     assert recipe("noise", temperature=4.0).objective == RECIPES["noise-t4"].recipe.objective
+    assert recipe("noise", temperature=5.0).objective == CrossEntropy(5.0)
     assert recipe("irs", taps=["conv1", "conv3"]).objective == IRS(taps=("conv1", "conv3"))
+    assert recipe("irs", beta=-0.01).objective == IRS(beta=-0.01)
+    layers = ["conv1.weight", "fc.weight"]
+    assert recipe("ovf", feedback_layers=layers).objective == OVF(feedback_layers=tuple(layers))
+    assert OVF().feedback_layers == ()
 
 
 class Foreign:
     """A part that is no dataclass, as a user may write it."""
 
-    def setup(self, backbone: Any, example: Any, seed: int) -> Any: ...
+    def setup(self, backbone: Any, example: Any, seed: int, layout: Any = None) -> Any: ...
 
     def check(self, sigma_d: float) -> None: ...
 
@@ -129,8 +134,10 @@ def test_wrong_names_are_refused_with_the_nearest(name: str, changes: dict[str, 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: OVF(beta=-1e-3), "beta must be a finite number ≥ 0, got -0.001"),
-        (lambda: OVF(beta=float("nan")), "beta must be a finite number ≥ 0, got nan"),
+        (lambda: OVF(beta=float("nan")), "beta must be a finite number, got nan"),
+        (lambda: OVF(feedback_layers="fc"), "feedback_layers must be a list of name patterns, got 'fc'"),  # type: ignore[arg-type]
+        (lambda: OVF(feedback_layers=(3,)), r"feedback_layers must be a list of name patterns, got \(3,\)"),  # type: ignore[arg-type]
+        (lambda: OVF(feedback_layers=None), "feedback_layers must be a list of name patterns, got None"),  # type: ignore[arg-type]
         (lambda: OVF(n=0), "n must be an integer ≥ 1 and ≤ 1000, got 0"),
         (lambda: OVF(n=1001), "n must be an integer ≥ 1 and ≤ 1000, got 1001"),
         (lambda: OVF(memory="small"), "unknown memory 'small': known: fast, lean"),  # type: ignore[arg-type]
@@ -140,7 +147,7 @@ def test_wrong_names_are_refused_with_the_nearest(name: str, changes: dict[str, 
         (lambda: OVF(batchnorm="al"), "unknown batchnorm 'al': did you mean 'all'"),  # type: ignore[arg-type]
         (lambda: OVF(a_b=float("nan")), "a_b must be a finite number, got nan"),
         (lambda: OVF(temperature=0), "temperature must be a finite number > 0, got 0"),
-        (lambda: IRS(beta=-1), "beta must be a finite number ≥ 0, got -1"),
+        (lambda: IRS(beta=float("-inf")), "beta must be a finite number, got -inf"),
         (lambda: IRS(n=0), "n must be an integer ≥ 1, got 0"),
         (lambda: IRS(heads_hidden=0), "heads_hidden must be an integer ≥ 1, got 0"),
         (lambda: IRS(taps="conv1"), "taps must be a list of module names, got the string 'conv1'"),  # type: ignore[arg-type]

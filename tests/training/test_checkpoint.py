@@ -49,7 +49,7 @@ class Opaque:
     def __init__(self) -> None:
         self.where = Path("/somewhere")
 
-    def setup(self, backbone: nn.Module, example: Tensor, seed: int) -> nn.Module:
+    def setup(self, backbone: nn.Module, example: Tensor, seed: int, layout: Any = None) -> nn.Module:
         return nn.Module()
 
     def check(self, sigma_d: float) -> None: ...

@@ -136,7 +136,7 @@ class CompareOptions:
                 raise unknown(f"option of recipe {name!r}", key, known)
         hints = get_type_hints(RecipeOptions)
         for key, value in changes.items():
-            if isinstance(value, str) and key == "taps":
+            if isinstance(value, str) and key in ("taps", "feedback_layers"):
                 changes[key] = value = [part for part in value.split(",") if part]
             if value is not None and not fits(value, hints[key]):
                 raise SteadyNetError(

@@ -92,7 +92,7 @@ def compare(options: Options) -> list[dict[str, Any]]:
     fresh = functools.partial(_fresh, options[ModelOptions], data.classes, data.shape)
     check_model(fresh(asked.seed_list[0]), data)
     for recipe in asked.build_all():
-        check_setup(recipe, fresh(asked.seed_list[0]), data)
+        check_setup(recipe, fresh(asked.seed_list[0]), data, options[DeviceOptions].build(0))
     plan = Plan(
         recipes=asked.build_all(),
         sigma_d=tuple(sorted(asked.sigma_d)),

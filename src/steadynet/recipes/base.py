@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from steadynet.mapping import Layout
     from steadynet.nvm.device import Device
     from steadynet.recipes.objective.taps import Tap
 
@@ -50,6 +51,7 @@ class Forwards(Protocol):
         *,
         pass_: int = 0,
         sigma_d: float | None = None,
+        raised: Sequence[str] = (),
         update_batchnorm: bool = True,
         taps: Sequence[Tap] = (),
         recompute: bool = False,
@@ -59,6 +61,7 @@ class Forwards(Protocol):
         Args:
             pass_: Which errors; the same pass has the same standard normals at every `sigma_d`.
             sigma_d: Their std; the step's own if None.
+            raised: Patterns of the parameters that err at `sigma_d`, the others being as the step has them; all if empty.
             update_batchnorm: Whether BatchNorm's running statistics learn from this forward.
             taps: Where to catch feature maps.
             recompute: Whether the forward keeps neither its activations nor its chip, and runs again in the
@@ -88,8 +91,20 @@ class TrainingVariation(Protocol):
 class Objective(Protocol):
     """What is minimised."""
 
-    def setup(self, backbone: nn.Module, example: Tensor, seed: int) -> nn.Module:
-        """Return the module whose parameters are trained beside the backbone's and dropped after."""
+    def setup(
+        self, backbone: nn.Module, example: Tensor, seed: int, layout: Layout | None = None
+    ) -> nn.Module:
+        """Return the module whose parameters are trained beside the backbone's and dropped after.
+
+        Args:
+            backbone: The user's model.
+            example: A small batch of its inputs.
+            seed: Of initial weights.
+            layout: What of the backbone lies on devices; the rule's answer if None.
+
+        Raises:
+            SteadyNetError: If the objective cannot be used on this backbone.
+        """
         ...
 
     def check(self, sigma_d: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from steadynet.chip import call_with, program
 from steadynet.errors import SteadyNetError
-from steadynet.mapping import Layout
+from steadynet.mapping import Layout, matching
 from steadynet.nvm.device import Device
 from steadynet.recipes.base import Pass
 from steadynet.recipes.objective.taps import Tap
@@ -74,6 +74,7 @@ class StepForwards:
         *,
         pass_: int = 0,
         sigma_d: float | None = None,
+        raised: Sequence[str] = (),
         update_batchnorm: bool = True,
         taps: Sequence[Tap] = (),
         recompute: bool = False,
@@ -81,25 +82,23 @@ class StepForwards:
         """Run the backbone on a chip of its own.
 
         Raises:
-            SteadyNetError: If feature maps are asked of a forward that keeps none.
+            SteadyNetError: If feature maps are asked of a forward that keeps none, `raised` has no `sigma_d` to raise to,
+                or one of its patterns matches nothing that lies on devices.
         """
         setting = self._setting
         if recompute and taps:
             raise SteadyNetError("a recomputed forward keeps no feature maps: leave out taps, or recompute")
         again = recompute and torch.is_grad_enabled()
-        device = setting.trained
-        if sigma_d is not None:
-            device = (device or setting.deployed).at(sigma_d)
+        programmings = self._programmings(sigma_d, raised)
 
         def forward(inputs: Any, buffers: Mapping[str, Tensor]) -> Pass:
             tensors = dict(buffers)
-            if device is not None:
+            if programmings:
                 # A forward that is computed again, or has no backward, keeps no memory, not even for its chip.
                 lives_on = torch.is_grad_enabled() and not recompute
                 slot = self._slot("backbone", pass_) if lives_on else None
-                tensors.update(
-                    self._program(setting.backbone, device, setting.layout, slot, pass_, prefix="")
-                )
+                for device, layout in programmings:
+                    tensors.update(self._program(setting.backbone, device, layout, slot, pass_, prefix=""))
             return catch(setting.backbone, tensors, inputs, taps)
 
         if again:
@@ -112,6 +111,26 @@ class StepForwards:
             return Pass(output, ())
         kept = {} if update_batchnorm else {n: b.clone() for n, b in setting.backbone.named_buffers()}
         return forward(self._inputs, kept)
+
+    def _programmings(self, sigma_d: float | None, raised: Sequence[str]) -> list[tuple[Device, Layout]]:
+        """Return which devices hold which of the backbone's parameters; none holds those that stay clean."""
+        setting = self._setting
+        trained = setting.trained
+        if sigma_d is None:
+            if raised:
+                raise SteadyNetError(
+                    "raised layers need a sigma_d to raise them to: give it, or leave out raised"
+                )
+            return [] if trained is None else [(trained, setting.layout)]
+        higher = (trained or setting.deployed).at(sigma_d)
+        if not raised:
+            return [(higher, setting.layout)]
+        names = matching(setting.layout, raised, "raised layer")
+        others = set(setting.layout.names) - names
+        if not others:
+            return [(higher, setting.layout)]
+        parts = [(higher, _part(setting.layout, names))]
+        return parts if trained is None else [*parts, (trained, _part(setting.layout, others))]
 
     def part(self, name: str, *inputs: Tensor, noisy: bool = True, pass_: int = 0) -> Tensor:
         """Run the child `name` of `parts`, its weights as noisy as the backbone's unless `noisy` is False."""
@@ -146,7 +165,7 @@ class StepForwards:
         only: str = "",
     ) -> Mapping[str, Tensor]:
         if only:
-            layout = Layout(tuple(t for t in layout.mapped if t.name.startswith(only)), layout.digital)
+            layout = _part(layout, {name for name in layout.names if name.startswith(only)})
         return program(
             model,
             device,
@@ -165,6 +184,11 @@ class StepForwards:
         # An objective may run the same pass more than once, as OVF does where its forwards share a draw.
         self._runs[(what, pass_)] += 1
         return f"{what} {pass_} {self._runs[(what, pass_)]}"
+
+
+def _part(layout: Layout, names: Set[str]) -> Layout:
+    """Return the layout with those of its mapped parameters alone that are named."""
+    return Layout(tuple(tensor for tensor in layout.mapped if tensor.name in names), layout.digital)
 
 
 def catch(model: nn.Module, tensors: Mapping[str, Tensor], inputs: Any, taps: Sequence[Tap]) -> Pass:

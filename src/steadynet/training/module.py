@@ -72,7 +72,8 @@ class TrainingModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.parts = recipe.objective.setup(backbone, example, settings.seed)
+        mapped = layout(backbone, device)
+        self.parts = recipe.objective.setup(backbone, example, settings.seed, mapped)
         self.recipe = recipe
         self.target = device
         self.settings = settings
@@ -81,7 +82,6 @@ class TrainingModule(pl.LightningModule):
         self.validation_data = validation
         trained = recipe.variation.device(device)
         recipe.objective.check(trained.sigma_d if trained else 0.0)
-        mapped = layout(backbone, device)
         self.setting = Setting(
             backbone=backbone,
             parts=self.parts,

@@ -10,6 +10,7 @@ from steadynet.errors import check_number
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from steadynet.mapping import Layout
     from steadynet.recipes.base import Forwards
 
 
@@ -30,7 +31,9 @@ class CrossEntropy:
     def __post_init__(self) -> None:
         check_number("temperature", self.temperature, above=0)
 
-    def setup(self, backbone: nn.Module, example: Tensor, seed: int) -> nn.Module:
+    def setup(
+        self, backbone: nn.Module, example: Tensor, seed: int, layout: Layout | None = None
+    ) -> nn.Module:
         """Return an empty module: nothing is trained beside the backbone."""
         from torch import nn
 

@@ -11,6 +11,7 @@ from steadynet.recipes.objective.feedback import GammaOrder, check_feedback, com
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from steadynet.mapping import Layout
     from steadynet.recipes.base import Forwards
 
 
@@ -26,8 +27,9 @@ class IRS:
     trained with the backbone, as noisy as it is, and dropped after training.
 
     Args:
-        beta: β ≥ 0. The authors' choices: VGG-8 1e-2 on MNIST and 1e-1 on CIFAR-10; ResNet-18 1e-1 on
-            MNIST, 1e-3 on CIFAR-10 and -100, 1e-2 on Tiny ImageNet.
+        beta: β. The authors' choices: VGG-8 1e-2 on MNIST and 1e-1 on CIFAR-10; ResNet-18 1e-1 on
+            MNIST, 1e-3 on CIFAR-10 and -100, 1e-2 on Tiny ImageNet. A negative one adds the heads' outputs
+            instead of subtracting them: a control, for feedback that is positive.
         n: N ≥ 1, the shallowest taps that are used; None for all that the rule finds. One more than those
             adds the last block's.
         gamma: "paper", or "reversed" (the deepest weighs 1).
@@ -73,7 +75,9 @@ class IRS:
         values = tuple(10.0 ** (1 - i) for i in range(1, n + 1))
         return values if self.gamma == "paper" else values[::-1]
 
-    def setup(self, backbone: nn.Module, example: Tensor, seed: int) -> nn.Module:
+    def setup(
+        self, backbone: nn.Module, example: Tensor, seed: int, layout: Layout | None = None
+    ) -> nn.Module:
         """Return the heads, for the taps found on `backbone` by running `example`.
 
         Raises:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 from steadynet.errors import SteadyNetError, check_choice, check_integer, check_number
 from steadynet.recipes.base import SAME_NUMBERS
-from steadynet.recipes.objective.feedback import GammaOrder, check_feedback, combine
+from steadynet.recipes.objective.feedback import GammaOrder, check_feedback, combine, growing_gammas
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from steadynet.mapping import Layout
     from steadynet.recipes.base import Forwards
 
 BatchNormPasses = Literal["all", "backbone"]
@@ -32,8 +33,9 @@ class OVF:
     Each forward has its own draw, and the gradient flows through all of them.
 
     Args:
-        beta: β ≥ 0. The authors chose it by a search over 1e-1 … 1e-4: VGG-8 1e-3; ResNet-18 1e-4 on
-            MNIST, 1e-1 on CIFAR-10 and -100, 1e-2 on Tiny ImageNet.
+        beta: β. The authors chose it by a search over 1e-1 … 1e-4: VGG-8 1e-3; ResNet-18 1e-4 on
+            MNIST, 1e-1 on CIFAR-10 and -100, 1e-2 on Tiny ImageNet. A negative one adds the feedback
+            instead of subtracting it: a control, for feedback that is positive.
         n: N, the number of feedback forwards, 1 to 1000.
         delta_sigma: Δσ; it may be negative as long as no σ_d + n Δσ is.
         gamma: "paper", or "reversed" (the least noisy weighs 1).
@@ -44,6 +46,10 @@ class OVF:
         rescale_draws: Whether all forwards share one draw, rescaled to their σ, instead of a draw each.
         batchnorm: Which forwards update BatchNorm's running statistics: "all" (as the authors' code
             does) or "backbone" alone, so that the deployed statistics belong to σ_d.
+        feedback_layers: Names of the parameters whose σ_d grows in the feedback forwards, with * for any text
+            (as in `Device.include`); the others are at σ_d there too, with the draw of that forward. Empty for
+            all, as the paper says. The authors' code raises the stem and the last layer of ResNet-18 alone:
+            ("conv1.weight", "fc.weight").
         memory: "fast" keeps all N + 1 forwards until the backward; "lean" keeps none of them and computes each
             again when the backward comes to it, which takes a third more time and the memory of about one
             forward. Gradients and statistics are the same, so a training may go on with the other one.
@@ -64,6 +70,7 @@ class OVF:
     detach_feedback: bool = False
     rescale_draws: bool = False
     batchnorm: BatchNormPasses = "all"
+    feedback_layers: tuple[str, ...] = ()
     memory: Memory = field(default="fast", metadata=SAME_NUMBERS)
 
     def __post_init__(self) -> None:
@@ -72,16 +79,34 @@ class OVF:
         check_number("delta_sigma", self.delta_sigma)
         check_choice("batchnorm", self.batchnorm, BATCHNORM_PASSES)
         check_choice("memory", self.memory, MEMORIES)
+        layers: object = self.feedback_layers
+        if not isinstance(layers, tuple | list) or not all(
+            isinstance(layer, str) for layer in self.feedback_layers
+        ):
+            raise SteadyNetError(f"feedback_layers must be a list of name patterns, got {layers!r}")
+        object.__setattr__(self, "feedback_layers", tuple(self.feedback_layers))
 
     @property
     def gammas(self) -> tuple[float, ...]:
         """γ_1 … γ_N."""
-        values = tuple(10.0 ** (n - self.n) for n in range(1, self.n + 1))
+        values = growing_gammas(self.n)
         return values if self.gamma == "paper" else values[::-1]
 
-    def setup(self, backbone: nn.Module, example: Tensor, seed: int) -> nn.Module:
-        """Return an empty module: nothing is trained beside the backbone."""
+    def setup(
+        self, backbone: nn.Module, example: Tensor, seed: int, layout: Layout | None = None
+    ) -> nn.Module:
+        """Return an empty module: nothing is trained beside the backbone.
+
+        Raises:
+            SteadyNetError: If one of `feedback_layers` matches no parameter that lies on devices.
+        """
         from torch import nn
+
+        from steadynet.mapping import layout as layout_of
+        from steadynet.mapping import matching
+
+        if self.feedback_layers:
+            matching(layout or layout_of(backbone), self.feedback_layers, "feedback layer")
 
         return nn.Module()
 
@@ -106,6 +131,7 @@ class OVF:
                 result = forwards.backbone(
                     pass_=0 if self.rescale_draws else n,
                     sigma_d=max(0.0, forwards.sigma_d + n * self.delta_sigma),
+                    raised=self.feedback_layers,
                     update_batchnorm=self.batchnorm == "all",
                     recompute=lean,
                 )
