@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         OtherVariation,
         Plain,
         Recipe,
+        SelfFeedback,
         recipe,
     )
     from steadynet.training import FitResult, fit
@@ -81,6 +82,7 @@ _WHERE = {
     "Plain": "recipes",
     "RECIPES": "recipes",
     "Recipe": "recipes",
+    "SelfFeedback": "recipes",
     "StateDependent": "nvm.variation",
     "SteadyNetError": "errors",
     "Variation": "nvm.variation",
@@ -125,6 +127,7 @@ __all__ = [
     "OtherVariation",
     "Plain",
     "Recipe",
+    "SelfFeedback",
     "StateDependent",
     "SteadyNetError",
     "Variation",

@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "train a network for a noisy device by one recipe",
     "evaluate": "simulate chips that hold a trained network: what accuracy it keeps",
     "compare": "train and evaluate by several recipes: one table, one pair of figures",
+    "study": "run, look at and render studies: grids of trainings, resumable, on one machine or many",
     "demo": "compare on digits within minutes, then hand over the best network",
     "export": "hand over a trained network: weights, conductance levels, ONNX",
     "devices": "list the named devices",

@@ -220,7 +220,7 @@ def saved_options(folder: Path) -> dict[str, Any]:
 
 def build_parser(command: Command, defaults: Mapping[str, Any] | None = None) -> Parser:
     """Return the parser of a subcommand."""
-    name = f" {command.positional.upper()}" if command.positional else ""
+    name = f" {_positional(command)}" if command.positional else ""
     parser = Parser(
         prog=f"steadynet {command.name}",
         usage=f"steadynet {command.name}{name} [options]",
@@ -255,6 +255,11 @@ def option_kinds(command: Command) -> dict[str, OptionKind]:
     for name, (_, _, hint) in command.fields().items():
         kinds[name.replace("_", "-")] = kind_of(hint)
     return kinds
+
+
+def _positional(command: Command) -> str:
+    name = command.positional or ""
+    return f"{name.removesuffix('s').upper()} ..." if option_kinds(command)[name] == "list" else name.upper()
 
 
 class _RawEpilog(HelpFormatter):

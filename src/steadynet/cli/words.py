@@ -38,6 +38,7 @@ def normalise(
     words: list[str] = []
     nested: dict[str, dict[str, Any]] = {}
     typed: set[str] = set()  # The options given here, not in a file, that stand once at most.
+    bare: list[str] = []  # Words without dashes, where they are for an option that takes several.
     at = 0
     while at < len(argv):
         word = argv[at]
@@ -47,6 +48,9 @@ def normalise(
             words.append("--help")
             continue
         if not word.startswith("-"):
+            if positional is not None and kinds[positional] == "list":
+                bare.append(word)
+                continue
             if positional is None or positional in typed:
                 raise SteadyNetError(f"unexpected word {word!r}: options start with --")
             typed.add(positional)
@@ -87,6 +91,8 @@ def normalise(
                 words.append(f"--{_dict_option(head)}.{rest}={value}")
             else:
                 words.append(f"--{head}={value}")
+    if bare and positional is not None:
+        words.append(f"--{positional}={json.dumps(bare)}")
     if nested:
         words.append(f"--recipe-options={json.dumps(nested)}")
     return words

@@ -154,16 +154,17 @@ class RecipeOptions:
     """Training recipe. An option that is not given has the recipe's own value.
 
     Args:
-        recipe: vanilla, noise, noise-t4, noise-t16-clip1.5, ovf, irs, or the import path of a Recipe.
+        recipe: vanilla, noise, noise-t4, noise-t16-clip1.5, ovf, irs, self-feedback, or the import path
+            of a Recipe.
         temperature: T: logits are divided by it in training.
         clip: Weights are clipped at so many of their std after each step; none for no clipping.
         train_sigma_d: σ_d in training; the device's by default.
-        beta: β, weight of the negative feedback (ovf, irs); below 0 the feedback is positive, a control.
-        n: N, number of feedback forwards (ovf) or of taps (irs).
+        beta: β, weight of the negative feedback (ovf, irs, self-feedback); below 0 the feedback is positive, a control.
+        n: N, number of feedback forwards (ovf), of taps (irs) or of copies (self-feedback).
         delta_sigma: Δσ, by which σ_d grows from one feedback forward to the next (ovf); may be negative.
         gamma: Order of the feedback's weights γ (ovf, irs).
-        a_b: Amplification of the backbone's output; 1/(N+1) in the paper (ovf, irs).
-        a_f: Amplification of the feedback; 1/(N+1) in the paper (ovf, irs).
+        a_b: Amplification of the backbone's output; 1/(N+1) in the paper (ovf, irs, self-feedback).
+        a_f: Amplification of the feedback; 1/(N+1) in the paper (ovf, irs, self-feedback).
         detach_feedback: The feedback gives the backbone no gradient (ovf, irs).
         rescale_draws: All forwards of a step share one draw, rescaled (ovf).
         batchnorm: Forwards that update BatchNorm's statistics (ovf).

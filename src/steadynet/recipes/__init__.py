@@ -6,6 +6,7 @@ from steadynet.recipes.constraint.none import NoConstraint
 from steadynet.recipes.objective.cross_entropy import CrossEntropy
 from steadynet.recipes.objective.irs import IRS
 from steadynet.recipes.objective.ovf import OVF
+from steadynet.recipes.objective.self_feedback import SelfFeedback
 from steadynet.recipes.recipe import RECIPES, NamedRecipe, Recipe, recipe
 from steadynet.recipes.step.plain import Plain
 from steadynet.recipes.variation import DeviceVariation, NoVariation, OtherVariation
@@ -27,6 +28,7 @@ __all__ = [
     "Pass",
     "Plain",
     "Recipe",
+    "SelfFeedback",
     "Step",
     "TrainingVariation",
     "recipe",

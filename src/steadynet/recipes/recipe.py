@@ -15,6 +15,7 @@ from steadynet.recipes.constraint.none import NoConstraint
 from steadynet.recipes.objective.cross_entropy import CrossEntropy
 from steadynet.recipes.objective.irs import IRS
 from steadynet.recipes.objective.ovf import OVF
+from steadynet.recipes.objective.self_feedback import SelfFeedback
 from steadynet.recipes.step.plain import Plain
 from steadynet.recipes.variation import DeviceVariation, NoVariation
 
@@ -134,6 +135,10 @@ RECIPES: Mapping[str, NamedRecipe] = _table(
     ),
     (Recipe(objective=OVF(), name="ovf"), "negative feedback: forwards at larger variation (OVF)"),
     (Recipe(objective=IRS(), name="irs"), "negative feedback: heads on feature maps (IRS)"),
+    (
+        Recipe(objective=SelfFeedback(), name="self-feedback"),
+        "a scaled copy of the output as its own feedback: a control, which only rescales the logits",
+    ),
 )
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from steadynet.errors import SteadyNetError
 from steadynet.study.code_version import Code, testing_code, training_code
-from steadynet.study.flat import INIT_FROM, RUN_OPTIONS, Label, Training, merged, training_of
+from steadynet.study.flat import INIT_FROM, RUN_OPTIONS, Label, Training, merged, start_of, training_of
 from steadynet.study.specification import SIGMA_D, Study
 
 Split = Literal["test", "validation"]
@@ -63,7 +63,10 @@ class Cell:
     parent: Cell | None = None
 
     def config(self) -> dict[str, Any]:
-        """Return all that decides its weights but the images' checksum and the code, as plain types."""
+        """Return all that decides its weights but the images' checksum and the code, as plain types.
+
+        Of a folder of images the path is no part: their checksum says which they are.
+        """
         made = self.training
         recipe = made.recipe.identity()
         del recipe["name"]
@@ -227,7 +230,7 @@ def _parent(options: Mapping[str, Any]) -> Cell | None:
     changes = options.get(INIT_FROM)
     if changes is None:
         return None
-    start = merged({name: value for name, value in options.items() if name != INIT_FROM}, changes)
+    start = start_of(options, changes)
     return Cell(start, training_of(start), (), (), _parent(start))
 
 

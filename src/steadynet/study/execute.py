@@ -127,7 +127,7 @@ def _run(job: Job) -> None:
     (place.folder / FAILURE).unlink(missing_ok=True)
     for left in place.folder.glob(f"**/.*{TEMPORARY_SUFFIX}*"):
         left.unlink(missing_ok=True)  # By a process that was killed while it wrote.
-    data = images.check(place.cell.training.data, place.checksums, job.out)
+    data = images.check(place.cell.training.data, place.images, job.out)
     model = build_model(place.cell.training.model, data.classes, data.shape, place.cell.training.seed)
     if place.trained():
         load_state(model, place.folder / BACKBONE)
@@ -212,12 +212,11 @@ def _test(place: Place, model: nn.Module, wanted: Wanted, data: DataSplits) -> N
         compute=Compute(device=training_hardware(made.training).compute_device),
     ) as session:
         result = full(session, wanted.sigma_d, draws=wanted.draws)
-    checksums = place.checksums
     write_json_atomically(
         place.tests[wanted],
         {
             "test": dataclasses.asdict(wanted),
-            "images": checksums.test if wanted.split == "test" else checksums.training,
+            "images": place.images.test if wanted.split == "test" else place.images.training,
             "code": dict(testing_code(made.model.model)),
             "result": result.to_dict(),
             "seconds": round(time.monotonic() - since, 2),

@@ -90,6 +90,18 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
+def start_of(options: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the training that one with these options starts from.
+
+    Another recipe takes none of this one's options with it.
+    """
+    own = {name: value for name, value in options.items() if name != INIT_FROM}
+    if "recipe" in changes:
+        parts = {f.name for f in dataclasses.fields(RecipeOptions)}
+        own = {name: value for name, value in own.items() if name not in parts}
+    return merged(own, changes)
+
+
 @dataclass(frozen=True)
 class Training:
     """The objects that one cell's options make.

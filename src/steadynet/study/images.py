@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from steadynet.errors import SteadyNetError
 from steadynet.files import write_json_atomically
 from steadynet.options.groups import DataOptions
-from steadynet.study.store import Checksums, read_json
+from steadynet.study.store import Images, read_json
 
 if TYPE_CHECKING:
     from steadynet.data import DataSplits
@@ -36,17 +36,18 @@ def load(options: DataOptions) -> DataSplits:
     return _loaded[options]
 
 
-def checksums(options: DataOptions, out: Path) -> Checksums:
-    """Return the images' checksums, which are kept under `out` once they were worked out.
+def known(options: DataOptions, out: Path) -> Images:
+    """Return the images' checksums and numbers, which are kept under `out` once they were worked out.
 
     Raises:
         SteadyNetError: If the images cannot be had, or what was kept cannot be read.
     """
     path = _kept(options, out)
+    names = tuple(f.name for f in dataclasses.fields(Images))
     if path.is_file():
-        kept = read_json(path, ("training", "test"))
-        return Checksums(str(kept["training"]), str(kept["test"]))
-    found = checksums_of(load(options))
+        kept = read_json(path, names)
+        return Images(**{name: tuple(kept[name]) if name == "shape" else kept[name] for name in names})
+    found = images_of(load(options))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -55,20 +56,28 @@ def checksums(options: DataOptions, out: Path) -> Checksums:
     return found
 
 
-def checksums_of(data: DataSplits) -> Checksums:
-    """Return the checksums of images that are loaded: of training and validation, and of the test."""
+def images_of(data: DataSplits) -> Images:
+    """Return the checksums and numbers of images that are loaded."""
     training = hashlib.sha256((data.train.checksum + data.validation.checksum).encode()).hexdigest()
-    return Checksums(training[:16], data.test.checksum[:16])
+    return Images(
+        training[:16],
+        data.test.checksum[:16],
+        len(data.train),
+        len(data.validation),
+        len(data.test),
+        data.shape,
+        data.classes,
+    )
 
 
-def check(options: DataOptions, expected: Checksums, out: Path) -> DataSplits:
+def check(options: DataOptions, expected: Images, out: Path) -> DataSplits:
     """Return the images, if they are those that the cells were named for.
 
     Raises:
         SteadyNetError: If they are others.
     """
     data = load(options)
-    if checksums_of(data) != expected:
+    if images_of(data) != expected:
         raise SteadyNetError(
             f"the images of {options.data} have changed since {_kept(options, out)} was written: delete it, and run again"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from pathlib import Path
@@ -22,10 +23,8 @@ class Peak:
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
         else:
-            try:
+            with contextlib.suppress(OSError):
                 _CLEAR.write_text("5")
-            except OSError:
-                pass
 
     def mib(self) -> float:
         """Return the peak in MiB; NaN where it cannot be known."""

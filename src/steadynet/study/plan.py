@@ -14,7 +14,7 @@ from steadynet.errors import SteadyNetError, check_integer
 from steadynet.study import images
 from steadynet.study.cells import Cell, Point, all_cells, cells_of, joined
 from steadynet.study.specification import Study, picked
-from steadynet.study.store import BACKBONE, Checksums, Place, other_versions, place
+from steadynet.study.store import BACKBONE, Images, Place, other_versions, place
 
 OtherCode = Literal["refuse", "keep", "rerun"]
 # How many cells of another code version a refusal names the modules of.
@@ -69,6 +69,7 @@ def plan(
     *,
     other_code: OtherCode = "refuse",
     run_options: Mapping[str, Any] | None = None,
+    data_as: Mapping[str, str] | None = None,
     found: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
 ) -> Plan:
     """Return the plan of some studies.
@@ -78,6 +79,7 @@ def plan(
         out: Folder of all studies.
         other_code: What becomes of cells that another version of the code made: refuse, keep them, or run them again.
         run_options: Options of all trainings that do not change numbers: where data lie, what computes.
+        data_as: For the name of a data set, another that stands for it, as a folder that holds a part of it.
         found: What searches found: by study, by point, options.
 
     Raises:
@@ -90,14 +92,29 @@ def plan(
         raise SteadyNetError(f"study {', '.join(twice)} is named twice: give each another name")
     chosen = [dataclasses.replace(study, base={**study.base, **(run_options or {})}) for study in studies]
     cells = all_cells([cells_of(study, (found or {}).get(study.name)) for study in chosen])
-    sums: dict[Any, Checksums] = {}
+    sums: dict[Any, Images] = {}
     for cell in cells:
         if cell.training.data not in sums:
-            sums[cell.training.data] = images.checksums(cell.training.data, out)
+            sums[cell.training.data] = images.known(cell.training.data, out)
     places = tuple(place(cell, out, sums[cell.training.data], other_code == "keep") for cell in cells)
     if other_code == "refuse":
         _refuse_old(places, out)
     return Plan(tuple(chosen), out, _merged(places))
+
+
+def _replaced(study: Study, data_as: Mapping[str, str]) -> Study:
+    """Return the study with other data sets for some."""
+
+    def changed(options: Mapping[str, Any]) -> dict[str, Any]:
+        data = options.get("data")
+        return {**options, "data": data_as[data]} if data in data_as else dict(options)
+
+    axes = tuple(
+        dataclasses.replace(axis, values=tuple((label, changed(options)) for label, options in axis.values))
+        for axis in study.axes
+    )
+    rules = tuple(dataclasses.replace(rule, options=changed(rule.options)) for rule in study.rules)
+    return dataclasses.replace(study, base=changed(study.base), axes=axes, rules=rules)
 
 
 def _merged(places: Sequence[Place]) -> tuple[Place, ...]:
@@ -107,7 +124,7 @@ def _merged(places: Sequence[Place]) -> tuple[Place, ...]:
         own = by_folder.get(found.folder)
         if own is None:
             by_folder[found.folder] = found
-        elif own.checksums == found.checksums:
+        elif own.images == found.images:
             by_folder[found.folder] = dataclasses.replace(
                 own, cell=joined(own.cell, found.cell), tests={**own.tests, **found.tests}
             )
@@ -122,7 +139,7 @@ def _refuse_old(places: Sequence[Place], out: Path) -> None:
     old: list[tuple[Place, list[str]]] = []
     for found in places:
         if not found.folder.exists():
-            others = other_versions(found.cell, out, found.checksums)
+            others = other_versions(found.cell, out, found.images)
             if others:
                 old.append((found, others[-1][1]))
     if old:

@@ -46,11 +46,26 @@ State = Literal["finished", "running", "begun", "failed", "waiting"]
 
 
 @dataclass(frozen=True)
-class Checksums:
-    """Of the images that a cell is trained and tested on."""
+class Images:
+    """The images that a cell is trained and tested on: checksums, and what an estimate of time needs.
+
+    Attributes:
+        training: Checksum of training and validation images.
+        test: Checksum of test images.
+        train_images: How many there are to train on.
+        validation_images: And to choose the epoch by.
+        test_images: And to test with.
+        shape: (C, H, W) of each.
+        classes: Of the set.
+    """
 
     training: str
     test: str
+    train_images: int
+    validation_images: int
+    test_images: int
+    shape: tuple[int, int, int]
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -61,14 +76,14 @@ class Place:
         cell: The cell.
         folder: Its folder; it may not exist yet.
         tests: The file of each of its tests.
-        checksums: Of its images.
+        images: Its images.
         old: The modules that have changed since, where what another version of the code made is taken.
     """
 
     cell: Cell
     folder: Path
     tests: Mapping[Wanted, Path]
-    checksums: Checksums
+    images: Images
     old: tuple[str, ...] = ()
 
     def trained(self) -> bool:
@@ -124,59 +139,59 @@ class Place:
         return str(read_json(path, ("message",))["message"]) if path.is_file() else ""
 
 
-def place(cell: Cell, out: Path, checksums: Checksums, keep_old: bool = False) -> Place:
+def place(cell: Cell, out: Path, images: Images, keep_old: bool = False) -> Place:
     """Return where a cell lies under `out`, tests included.
 
     Args:
         cell: The cell.
         out: Folder of the studies.
-        checksums: Of its images.
+        images: Its images.
         keep_old: Take what another version of the code made, where there is nothing of this version.
     """
-    folder = out / CELLS / cell.folder(checksums.training)
+    folder = out / CELLS / cell.folder(images.training)
     old: set[str] = set()
     if keep_old and not (folder / RESULT).is_file():
-        others = [other for other in other_versions(cell, out, checksums) if (other[0] / RESULT).is_file()]
+        others = [other for other in other_versions(cell, out, images) if (other[0] / RESULT).is_file()]
         if others:
             folder = others[-1][0]
             old |= set(others[-1][1])
     tests: dict[Wanted, Path] = {}
     for wanted in cell.tests:
-        path = folder / TESTS / test_name(wanted, cell, checksums)
+        path = folder / TESTS / test_name(wanted, cell, images)
         if keep_old and not path.is_file():
-            path, modules = _old_test(path, wanted, cell, checksums)
+            path, modules = _old_test(path, wanted, cell, images)
             old |= modules
         tests[wanted] = path
-    return Place(cell, folder, tests, checksums, tuple(sorted(old)))
+    return Place(cell, folder, tests, images, tuple(sorted(old)))
 
 
-def _old_test(path: Path, wanted: Wanted, cell: Cell, checksums: Checksums) -> tuple[Path, set[str]]:
+def _old_test(path: Path, wanted: Wanted, cell: Cell, images: Images) -> tuple[Path, set[str]]:
     """Return the file of the same test by another version of the code, with the modules that differ; `path` without one."""
-    images = checksums.test if wanted.split == "test" else checksums.training
+    checksum = images.test if wanted.split == "test" else images.training
     for other in sorted(path.parent.glob(f"{path.name.rpartition('-')[0]}-*.json")):
         written = read_json(other, ("test", "images", "code"))
-        if written["test"] == dataclasses.asdict(wanted) and written["images"] == images:
+        if written["test"] == dataclasses.asdict(wanted) and written["images"] == checksum:
             return other, set(changed(written["code"], testing_code(cell.training.model.model)))
     return path, set()
 
 
-def test_name(wanted: Wanted, cell: Cell, checksums: Checksums) -> str:
+def test_name(wanted: Wanted, cell: Cell, images: Images) -> str:
     """Return the name of a test's file, which ends with its identity."""
-    checksum = checksums.test if wanted.split == "test" else checksums.training
+    checksum = images.test if wanted.split == "test" else images.training
     return f"{wanted.split}-sigma{wanted.sigma_d:g}-draws{wanted.draws}-{test_identity(wanted, cell, checksum)}.json"
 
 
-def other_versions(cell: Cell, out: Path, checksums: Checksums) -> list[tuple[Path, list[str]]]:
+def other_versions(cell: Cell, out: Path, images: Images) -> list[tuple[Path, list[str]]]:
     """Return folders of the same training by another version of the code, with the modules that differ, old ones first."""
     found: list[tuple[float, Path, list[str]]] = []
-    own = cell.folder(checksums.training)
+    own = cell.folder(images.training)
     # Names hold letters, digits and -._ alone, none of which a pattern takes for another.
     for folder in (out / CELLS).glob(f"{cell.label()}-*"):
         path = folder / CELL
         if folder.name == own or not path.is_file():
             continue
         written = read_json(path, ("config", "images", "code"))
-        if written["config"] == cell.config() and written["images"] == checksums.training:
+        if written["config"] == cell.config() and written["images"] == images.training:
             modules = changed(cast("Mapping[str, str]", written["code"]), cell.code())
             found.append((path.stat().st_mtime, folder, modules))
     return [(folder, modules) for _, folder, modules in sorted(found)]
@@ -192,7 +207,7 @@ def describe(place: Place) -> None:
     described = {
         "options": dict(place.cell.options),
         "config": place.cell.config(),
-        "images": place.checksums.training,
+        "images": place.images.training,
         "code": dict(place.cell.code()),
     }
     if path.is_file():

@@ -49,7 +49,7 @@ class OVF:
         feedback_layers: Names of the parameters whose σ_d grows in the feedback forwards, with * for any text
             (as in `Device.include`); the others are at σ_d there too, with the draw of that forward. Empty for
             all, as the paper says. The authors' code raises the stem and the last layer of ResNet-18 alone:
-            ("conv1.weight", "fc.weight").
+            ("conv.weight", "fc.weight") here.
         memory: "fast" keeps all N + 1 forwards until the backward; "lean" keeps none of them and computes each
             again when the backward comes to it, which takes a third more time and the memory of about one
             forward. Gradients and statistics are the same, so a training may go on with the other one.

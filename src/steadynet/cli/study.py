@@ -1,0 +1,41 @@
+"""`steadynet study`: run, look at and render studies."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+
+from steadynet.errors import unknown
+
+ACTIONS = {
+    "run": "train and test the cells of studies, and go on where they were left",
+    "status": "list the cells of studies: what is finished, running, failed or left",
+    "render": "write tables, figures and one report of what is finished",
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    words = list(argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if words[0] not in ACTIONS:
+        raise unknown("word after steadynet study", words[0], ACTIONS)
+    action = importlib.import_module(f"steadynet.cli.study_{words[0]}")
+    code: int = action.main(words[1:])
+    return code
+
+
+def _help() -> str:
+    return "\n".join(
+        [
+            "usage: steadynet study run|status|render FILE ... [options]",
+            "",
+            "A study is a YAML file: a grid of trainings, how they are tested, and what is reported of them.",
+            "",
+            *(f"  {name:<8}{summary}" for name, summary in ACTIONS.items()),
+            "",
+            "steadynet study run --help tells the options. The paper's studies lie in the folder studies of the repository.",
+        ]
+    )

@@ -1,0 +1,147 @@
+"""What `steadynet study` is told: which studies, where their cells lie, and what runs them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from steadynet.errors import SteadyNetError, check_integer
+from steadynet.extras import require_extra
+
+_SHARD = re.compile(r"(\d+)/(\d+)")
+_DATA_AS = re.compile(r"([^=]+)=(.+)")
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """Studies.
+
+    Args:
+        files: Studies, a YAML file each; --files may be left out.
+        preset: Which preset of the studies; the first one that each has by default.
+        out: Folder of all studies: cells, which studies share, and reports.
+        other_code: Cells that another version of the code made: refuse to go on, keep them as they are, or rerun them.
+        data_root: Folder that holds the data sets, or into which they are downloaded.
+        data_as: For a data set's name another that stands for it, as cifar100=folder:PATH for a folder with a part of it.
+    """
+
+    files: list[str] | None = None
+    preset: str | None = None
+    out: str = "runs/studies"
+    other_code: Literal["refuse", "keep", "rerun"] = "refuse"
+    data_root: str = "data"
+    data_as: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            raise SteadyNetError(
+                "which study? name a YAML file, as in: steadynet study run studies/figure3.yaml"
+            )
+        self.other_data()
+
+    def other_data(self) -> dict[str, str]:
+        """Return the data sets that stand for others, by the names of those."""
+        found: dict[str, str] = {}
+        for term in self.data_as or ():
+            match = _DATA_AS.fullmatch(term)
+            if match is None:
+                raise SteadyNetError(f"--data-as takes NAME=DATA, as in cifar100=folder:PATH, got {term!r}")
+            found[match[1]] = match[2]
+        return found
+
+
+@dataclass(frozen=True)
+class ChosenOptions:
+    """Which cells.
+
+    Args:
+        only: Only the cells for which all of these hold: axis=label (several labels: axis=label|label), or a part of the
+            name of the cell's folder.
+        shard: Only a share of the cells, i/n, for the i-th of n jobs; folders of jobs merge by copying.
+    """
+
+    only: list[str] | None = None
+    shard: str | None = None
+
+    def __post_init__(self) -> None:
+        self.part()
+
+    def part(self) -> tuple[int, int] | None:
+        """Return the share as (i, n)."""
+        if self.shard is None:
+            return None
+        match = _SHARD.fullmatch(self.shard)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            raise SteadyNetError(f"--shard takes i/n with i from 1 to n, as in 2/8, got {self.shard!r}")
+        return int(match[1]), int(match[2])
+
+
+@dataclass(frozen=True)
+class RunStudyOptions:
+    """What runs them.
+
+    Args:
+        dry_run: List the cells with an estimate of time and memory, and run none.
+        steps: Training steps that an estimate measures for each kind of cell.
+        limit: At most so many cells of those that are left.
+        workers: Cells at once on this machine, each with its share of the CPU's cores.
+        ray: Run on a Ray cluster whose nodes share the folder: HOST:PORT of its head, or local for one on this machine.
+        storage: Where searches are kept: an SQLAlchemy URL, which several processes may share; a file in the folder by default.
+        accelerator: What computes.
+        devices: Processes of each training: one a GPU, or so many on the CPU.
+        nodes: Machines of each training.
+        threads: CPU threads of torch; its own choice by default.
+        progress: Show a live table of the cells.
+    """
+
+    dry_run: bool = False
+    steps: int = 3
+    limit: int | None = None
+    workers: int = 1
+    ray: str | None = None
+    storage: str | None = None
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    devices: int = 1
+    nodes: int = 1
+    threads: int | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        for what in ("steps", "workers", "devices", "nodes"):
+            check_integer("--" + what, getattr(self, what), at_least=1)
+        for what in ("limit", "threads"):
+            if getattr(self, what) is not None:
+                check_integer("--" + what, getattr(self, what), at_least=1)
+        if self.ray is not None:
+            require_extra("ray", "--ray")
+            if not self.ray.strip():
+                raise SteadyNetError("--ray takes local or HOST:PORT, got ''")
+        if self.workers > 1 and (self.devices > 1 or self.nodes > 1):
+            raise SteadyNetError(
+                "--workers runs several cells on one device each: leave out --devices and --nodes, or --workers"
+            )
+        if self.ray is not None and (self.devices > 1 or self.nodes > 1):
+            raise SteadyNetError(
+                "--ray spreads cells over a cluster, one device each: leave out --devices and --nodes"
+            )
+
+    def run_options(self) -> dict[str, Any]:
+        """Return the options of each training that say where and how it runs."""
+        given = {name: getattr(self, name) for name in ("accelerator", "devices", "nodes", "threads")}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """What is written.
+
+    Args:
+        report: Folder of the report, its figures and tables; OUT/report by default.
+        markdown: Also write the results as a page of Markdown with its figures beside it.
+        overwrite: Replace a report that was not written by this command.
+    """
+
+    report: str | None = None
+    markdown: str | None = None
+    overwrite: bool = False

@@ -1,0 +1,121 @@
+"""From the options of `steadynet study` to its plan, and the tables that it prints of cells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steadynet.cli.parser import Options
+from steadynet.cli.study_options import ChosenOptions, StudyOptions
+from steadynet.study.cells import told
+from steadynet.study.estimate import Estimates, Pace, duration
+from steadynet.study.plan import Plan, plan, select
+from steadynet.study.specification import read_study
+from steadynet.study.store import Place, State
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+STATES: tuple[State, ...] = ("finished", "running", "begun", "failed", "waiting")
+_COLOURS = {"finished": "green", "running": "cyan", "begun": "yellow", "failed": "red", "waiting": ""}
+
+
+def planned(options: Options, run_options: dict[str, Any] | None = None) -> Plan:
+    """Return the plan of the studies that are named.
+
+    Raises:
+        SteadyNetError: If one cannot be read, or its cells cannot be planned.
+    """
+    asked = options[StudyOptions]
+    studies = [read_study(Path(file), asked.preset) for file in asked.files or ()]
+    return plan(
+        studies,
+        Path(asked.out),
+        other_code=asked.other_code,
+        run_options={"data_root": asked.data_root, **(run_options or {})},
+        data_as=asked.other_data(),
+    )
+
+
+def chosen(options: Options, whole: Plan) -> tuple[Place, ...]:
+    """Return the places that are meant."""
+    asked = options[ChosenOptions]
+    return select(whole, only=tuple(asked.only or ()), shard=asked.part())
+
+
+def files(options: Options, whole: Plan) -> dict[str, str]:
+    """Return each study's file, as it was given, by the study's name."""
+    return dict(zip((study.name for study in whole.studies), options[StudyOptions].files or (), strict=True))
+
+
+def counts(places: Iterable[Place]) -> str:
+    """Return how many cells are in each state, in words."""
+    found = Counter(place.state() for place in places)
+    return ", ".join(f"{found[state]} {state}" for state in STATES if found[state]) or "no cells"
+
+
+def table(places: Sequence[Place], estimates: Estimates, *, whole: bool = False) -> Table:
+    """Return the table of cells: what they are, their state, and how long they take.
+
+    Args:
+        places: The cells.
+        estimates: What is known of their cost.
+        whole: Whether the time of finished cells counts too.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=SIMPLE_HEAD, pad_edge=False)
+    made.add_column("cell", overflow="fold")
+    for heading in ("state", "time left" if not whole else "time", "memory"):
+        made.add_column(heading, justify="right", no_wrap=True)
+    for place in places:
+        state = place.state()
+        pace = estimates.pace(place)
+        made.add_row(
+            Text(name(place)),
+            Text(_progress(place, state), style=_COLOURS[state]),
+            "-" if state == "finished" and not whole else _time(place, pace, whole),
+            _memory(pace),
+        )
+    return made
+
+
+def total(places: Sequence[Place], estimates: Estimates, *, whole: bool = False) -> tuple[float, int]:
+    """Return the seconds that cells take together, and for how many of them nothing is known."""
+    seconds, unknown = 0.0, 0
+    for place in places:
+        if not whole and place.state() == "finished":
+            continue
+        pace = estimates.pace(place)
+        if pace is None:
+            unknown += 1
+        else:
+            seconds += pace.seconds(place, whole=whole)
+    return seconds, unknown
+
+
+def name(place: Place) -> str:
+    """Return what a cell is called: the first point that it stands for, or what starts from it."""
+    if not place.cell.points:
+        return f"{place.cell.label()} (others start from it)"
+    first = place.cell.points[0]
+    more = len({(point.study, told(point.labels)) for point in place.cell.points}) - 1
+    return f"{first.study}: {told(first.labels)}" + (f" (and {more} more)" if more else "")
+
+
+def _progress(place: Place, state: State) -> str:
+    if state not in ("running", "begun") or place.trained():
+        return state
+    return f"{state} {place.epochs_done()}/{place.cell.training.epochs} epochs"
+
+
+def _time(place: Place, pace: Pace | None, whole: bool) -> str:
+    return "?" if pace is None else duration(pace.seconds(place, whole=whole))
+
+
+def _memory(pace: Pace | None) -> str:
+    return "?" if pace is None or pace.peak_mib != pace.peak_mib else f"{pace.peak_mib:.0f} MiB"

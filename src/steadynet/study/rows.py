@@ -1,0 +1,96 @@
+"""From finished cells to rows of results: one for each point of a study's grid and σ_d of its test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from steadynet.study.cells import Point, Wanted, told
+from steadynet.study.plan import Plan
+from steadynet.study.specification import Study
+from steadynet.study.store import Place
+
+Row = dict[str, Any]
+
+
+def rows_of(whole: Plan, study: Study, file: str) -> tuple[list[Row], list[tuple[Place, Point]]]:
+    """Return a study's rows, in the order of its grid, and the points that have none yet.
+
+    Args:
+        whole: The plan.
+        study: One of its studies.
+        file: The study's file, as a command names it.
+
+    Raises:
+        SteadyNetError: If a file of results cannot be read: a table without it would be silently wrong.
+    """
+    rows: list[Row] = []
+    missing: list[tuple[Place, Point]] = []
+    for place, point in whole.of(study):
+        own = {wanted.sigma_d: wanted for wanted in place.cell.tests if _is_own(wanted, study)}
+        wanted_here = [own[sigma_d] for sigma_d in point.sigma_d]
+        if not place.trained() or any(not place.tests[wanted].is_file() for wanted in wanted_here):
+            missing.append((place, point))
+            continue
+        training = place.result()
+        rows += [_row(study, file, place, point, wanted, training) for wanted in wanted_here]
+    return rows, missing
+
+
+def command_for(study: Study, file: str, point: Point) -> str:
+    """Return the command that trains and tests a point again."""
+    import shlex
+
+    preset = f" --preset {study.preset}" if study.preset else ""
+    terms = " ".join(shlex.quote(term) for term in _terms(point))
+    return f"steadynet study run {shlex.quote(file)}{preset} --only {terms}"
+
+
+def _terms(point: Point) -> list[str]:
+    return [f"{axis}={label}" for axis, label in point.labels.items()]
+
+
+def _is_own(wanted: Wanted, study: Study) -> bool:
+    test = study.test
+    return (wanted.draws, wanted.seed, wanted.batch_size, wanted.split) == (
+        test.draws,
+        test.seed,
+        test.batch_size,
+        "test",
+    )
+
+
+def _row(
+    study: Study, file: str, place: Place, point: Point, wanted: Wanted, training: dict[str, Any]
+) -> Row:
+    from steadynet.errors import SteadyNetError
+    from steadynet.montecarlo.result import MonteCarloResult
+    from steadynet.report.tested import tested
+
+    held = place.test(wanted)
+    try:
+        result = MonteCarloResult.from_dict(held["result"])
+    except (SteadyNetError, KeyError, TypeError, AttributeError) as error:
+        raise SteadyNetError(
+            f"{place.tests[wanted]} ({told(point.labels)}) is damaged ({error}): delete it, and run the study again"
+        ) from error
+    made = place.cell.training
+    return {
+        "study": study.name,
+        "cell": place.folder.name,
+        "axes": dict(point.labels),
+        "recipe": str(point.labels.get("recipe", made.recipe.name)),
+        "seed": made.seed,
+        "sigma_d": wanted.sigma_d,
+        "train_sigma_d": made.train_sigma_d,
+        "best_epoch": training["best_epoch"],
+        "steps": training["steps"],
+        "train_seconds": training["seconds"],
+        "test_seconds": held["seconds"],
+        "peak_mib": training.get("peak_mib"),
+        **tested(result),
+        "options": dict(place.cell.options),
+        "versions": training["versions"],
+        "finished": training.get("finished", ""),
+        "other_code": list(place.old),
+        "command": command_for(study, file, point),
+    }
