@@ -28,7 +28,7 @@ from steadynet.options.groups import (
     RecipeOptions,
     TrainingOptions,
 )
-from steadynet.recipes import IRS, OVF, Clip, NoConstraint
+from steadynet.recipes import IRS, OVF, Clip, NoConstraint, SelfFeedback
 
 SETTING = (DataOptions, ModelOptions, DeviceOptions)
 TRAIN = Command("train", "Train.", (*SETTING, RecipeOptions, TrainingOptions, RunOptions))
@@ -82,6 +82,8 @@ def test_recipe_options_change_the_named_recipe_only_where_given() -> None:
     assert recipe.objective == OVF(beta=0.5, delta_sigma=-0.01, gamma="reversed", rescale_draws=True)
     assert given("--recipe ovf --beta -0.01")[RecipeOptions].build().objective == OVF(beta=-0.01)
     assert given("--recipe irs --beta=-1e-2")[RecipeOptions].build().objective == IRS(beta=-0.01)
+    words = "--recipe self-feedback --beta -0.5 --n 2 --a-b 1"
+    assert given(words)[RecipeOptions].build().objective == SelfFeedback(beta=-0.5, n=2, a_b=1.0)
     recipe = given("--recipe ovf --feedback-layers conv1.weight *.fc* --beta 0.1")[RecipeOptions].build()
     assert recipe.objective == OVF(beta=0.1, feedback_layers=("conv1.weight", "*.fc*"))
     recipe = given("--recipe irs --taps a b.c --no-heads-noise --clip 2")[RecipeOptions].build()
@@ -168,6 +170,8 @@ REFUSED = [
     ("--recipe ovf --feedback-layers", "option --feedback-layers needs at least one value"),
     ("--recipe ovf --feedback-layers []", "--feedback-layers needs at least one name"),
     ("--recipe irs --feedback-layers fc.weight", "'feedback_layers'"),
+    ("--recipe self-feedback --beta 1", "self-feedback leaves -0.0275 of the output"),
+    ("--recipe self-feedback --delta-sigma 0.1", "(objective SelfFeedback) 'delta_sigma'"),
     ("--recipe ovf --n 0", "n must be an integer ≥ 1"),
     ("--recipe vanilla --train-sigma-d 0.1", "train_sigma_d"),
     ("--recipe irs --gamma papr", "unknown --gamma 'papr': did you mean 'paper'?"),

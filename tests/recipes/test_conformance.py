@@ -31,6 +31,7 @@ from steadynet.recipes import (
     OtherVariation,
     Plain,
     Recipe,
+    SelfFeedback,
     Step,
     TrainingVariation,
 )
@@ -57,6 +58,7 @@ PARTS: dict[str, tuple[Any, ...]] = {
         IRS(),
         IRS(n=2),
         IRS(beta=-0.1),
+        SelfFeedback(),
     ),
     "constraint": (NoConstraint(), Clip(), Clip(1.5)),
     "step": (Plain(),),

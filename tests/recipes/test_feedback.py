@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
@@ -15,7 +15,7 @@ from recipes.reference import make_batch, make_net
 from steadynet.loader import as_dataset
 from steadynet.nvm.device import Device
 from steadynet.nvm.variation import Gaussian
-from steadynet.recipes import IRS, OVF, CrossEntropy, Recipe, recipe
+from steadynet.recipes import IRS, OVF, CrossEntropy, Recipe, SelfFeedback, recipe
 from steadynet.recipes.base import Pass
 from steadynet.recipes.objective.feedback import combine
 from steadynet.training.forwards import StepForwards
@@ -50,7 +50,7 @@ def outputs(count: int, seed: int = 0) -> tuple[list[Tensor], Tensor]:
     return [torch.randn(6, 5, generator=generator, dtype=torch.float64) for _ in range(count)], labels
 
 
-@given(st.floats(0, 2), numbers, numbers, st.integers(1, 4))
+@given(st.floats(-2, 2), numbers, numbers, st.integers(1, 4))
 def test_the_total_is_equation_1_and_2(beta: float, a_b: float, a_f: float, n: int) -> None:
     (output, *feedback), _ = outputs(n + 1)
     gammas = [10.0 ** (i - n) for i in range(1, n + 1)]
@@ -72,8 +72,8 @@ def test_as_many_weights_as_outputs_are_needed() -> None:
         combine(output, feedback, [1.0], beta=0.1, a_b=None, a_f=None)
 
 
-@given(st.floats(0, 0.8), st.sampled_from([1, 2, 3]))
-def test_self_feedback_only_rescales_the_logits(beta: float, n: int) -> None:
+@given(st.floats(-0.8, 0.8), st.sampled_from([1, 2, 3]))
+def test_ovf_whose_forwards_are_all_alike_only_rescales_the_logits(beta: float, n: int) -> None:
     # With every Out_n a copy of the output, O_total = O · (1 − β Σγ)/(N+1): a temperature, and nothing else.
     (output,), labels = outputs(1)
     objective = OVF(beta=beta, n=n)
@@ -81,6 +81,66 @@ def test_self_feedback_only_rescales_the_logits(beta: float, n: int) -> None:
     temperature = (n + 1) / (1 - beta * sum(10.0 ** (i - n) for i in range(1, n + 1)))
     expected = CrossEntropy(temperature).loss(Given([output], labels))
     assert float(found) == pytest.approx(float(expected), rel=1e-12)
+
+
+@given(
+    st.floats(-3, 3),
+    st.integers(1, 5),
+    st.floats(0.1, 3) | st.none(),
+    numbers | st.none(),
+    st.floats(0.2, 20),
+)
+def test_self_feedback_only_rescales_the_logits(
+    beta: float, n: int, a_b: float | None, a_f: float | None, temperature: float
+) -> None:
+    (output,), labels = outputs(1)
+    sum_of_gammas = sum(10.0 ** (i - n) for i in range(1, n + 1))
+    mean = 1 / (n + 1)
+    scale = (mean if a_b is None else a_b) - (mean if a_f is None else a_f) * beta * sum_of_gammas
+    assume(scale > 1e-3)
+    objective = SelfFeedback(beta=beta, n=n, a_b=a_b, a_f=a_f, temperature=temperature)
+    assert objective.scale == pytest.approx(scale, rel=1e-12, abs=1e-12)
+    found = objective.loss(Given([output], labels))
+    expected = CrossEntropy(temperature / scale).loss(Given([output], labels))
+    assert float(found) == pytest.approx(float(expected), rel=1e-12, abs=1e-12)
+
+
+def test_by_default_self_feedback_is_the_temperature_that_ovf_is_held_against() -> None:
+    # T = (N + 1)/(1 − β Σγ), with its gradients; OVF's own differ from it.
+    strong = 0.5
+    loss, gradients = loss_and_gradients(Recipe(objective=SelfFeedback(beta=strong)))
+    other, others = loss_and_gradients(Recipe(objective=CrossEntropy(4 / (1 - strong * 1.11))))
+    assert float(loss) == pytest.approx(float(other), rel=1e-12)
+    assert gradients.keys() == others.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(gradient, others[name], rtol=1e-12, atol=1e-15)
+    assert float(loss_and_gradients(Recipe(objective=OVF(beta=strong)))[0]) != pytest.approx(
+        float(loss), rel=1e-4
+    )
+
+
+def test_the_sign_of_irs_can_be_absorbed_by_its_heads() -> None:
+    # −β·h(f) is +β·h'(f) where h' has the last layer negated: loss and the backbone's gradients are the same.
+    found: list[tuple[Tensor, dict[str, Tensor]]] = []
+    for sign in (1.0, -1.0):
+        images, labels = make_batch()
+        data = as_dataset((images, labels))
+        made = Recipe(objective=IRS(beta=sign * 0.5, n=2, heads_noise=False))
+        module = TrainingModule(
+            make_net(), made, Device(variation=Gaussian(0.2)), data, data, images[:2], Settings(seed=3)
+        )
+        with torch.no_grad():
+            for name in ("head1.fc2.weight", "head2.fc2.weight"):
+                module.parts.get_parameter(name).mul_(sign)
+        loss = made.objective.loss(StepForwards(module.setting, images, labels, 4))
+        loss.backward()
+        found.append((loss.detach(), gradients_of(module.backbone)))
+    (loss, gradients), (other, others) = found
+    assert float(loss) == pytest.approx(float(other), rel=1e-12)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(gradient, others[name], rtol=1e-12, atol=1e-15)
+    positive = loss_and_gradients(Recipe(objective=IRS(beta=-0.5, n=2, heads_noise=False)))[0]
+    assert float(positive) != pytest.approx(float(loss), rel=1e-4), "the sign alone changes the loss"
 
 
 @given(st.floats(0.1, 50))
@@ -103,8 +163,11 @@ def loss_and_gradients(made: Recipe) -> tuple[Tensor, dict[str, Tensor]]:
     step = StepForwards(module.setting, images, labels, 4)
     loss = made.objective.loss(step)
     loss.backward()
-    gradients = {n: p.grad for n, p in module.backbone.named_parameters() if p.grad is not None}
-    return loss.detach(), gradients
+    return loss.detach(), gradients_of(module.backbone)
+
+
+def gradients_of(net: torch.nn.Module) -> dict[str, Tensor]:
+    return {n: p.grad for n, p in net.named_parameters() if p.grad is not None}
 
 
 @pytest.mark.parametrize("objective", [OVF(beta=0, n=3), IRS(beta=0, n=1, a_b=0.25)])

@@ -14,6 +14,7 @@ from steadynet.chip import call_with, program
 from steadynet.errors import SteadyNetError
 from steadynet.loader import as_dataset
 from steadynet.mapping import layout, matching
+from steadynet.models import build
 from steadynet.nvm.device import Device
 from steadynet.nvm.variation import Gaussian
 from steadynet.recipes import OVF, NoVariation, Recipe
@@ -178,6 +179,14 @@ def test_a_forward_refuses_to_raise_what_is_not_there_or_to_nowhere() -> None:
         step.backbone(raised=("fc.weight",))
     with pytest.raises(SteadyNetError, match=r"unknown raised layer 'fd.weight': did you mean 'fc.weight'"):
         step.backbone(sigma_d=0.3, raised=("fd.weight",))
+
+
+def test_the_authors_resnet_18_is_the_stem_and_the_last_layer() -> None:
+    net = build("resnet18", classes=3, shape=(3, 16, 16), options={"width": 0.0625})
+    names = ("conv.weight", "fc.weight")
+    OVF(feedback_layers=names).setup(net, torch.zeros(2, 3, 16, 16), 0)
+    found = layout(net)
+    assert matching(found, names, "layer") == {found.names[0], found.names[-1]}
 
 
 def test_a_tied_weight_is_found_by_any_of_its_names() -> None:

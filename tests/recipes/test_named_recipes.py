@@ -22,11 +22,12 @@ from steadynet.recipes import (
     OtherVariation,
     Plain,
     Recipe,
+    SelfFeedback,
     recipe,
 )
 
 
-def test_the_table_holds_the_six_named_recipes() -> None:
+def test_the_table_holds_the_seven_named_recipes() -> None:
     parts = {
         name: (r.recipe.variation, r.recipe.objective, r.recipe.constraint) for name, r in RECIPES.items()
     }
@@ -37,6 +38,7 @@ def test_the_table_holds_the_six_named_recipes() -> None:
         "noise-t16-clip1.5": (DeviceVariation(), CrossEntropy(16.0), Clip(1.5)),
         "ovf": (DeviceVariation(), OVF(), NoConstraint()),
         "irs": (DeviceVariation(), IRS(), NoConstraint()),
+        "self-feedback": (DeviceVariation(), SelfFeedback(), NoConstraint()),
     }
     for name, row in RECIPES.items():
         assert row.recipe.name == name
@@ -152,6 +154,15 @@ def test_wrong_names_are_refused_with_the_nearest(name: str, changes: dict[str, 
         (lambda: IRS(heads_hidden=0), "heads_hidden must be an integer ≥ 1, got 0"),
         (lambda: IRS(taps="conv1"), "taps must be a list of module names, got the string 'conv1'"),  # type: ignore[arg-type]
         (lambda: IRS(n=3, taps=("a", "b")), "n = 3 contradicts the 2 taps given: leave n out"),
+        (lambda: SelfFeedback(beta=float("inf")), "beta must be a finite number, got inf"),
+        (lambda: SelfFeedback(n=0), "n must be an integer ≥ 1 and ≤ 1000, got 0"),
+        (lambda: SelfFeedback(a_f=float("nan")), "a_f must be a finite number, got nan"),
+        (lambda: SelfFeedback(temperature=0), "temperature must be a finite number > 0, got 0"),
+        (
+            lambda: SelfFeedback(beta=2),
+            "self-feedback leaves -0.305 of the output, which must be more than 0",
+        ),
+        (lambda: SelfFeedback(a_b=0.0), "self-feedback leaves -0.0002775 of the output"),
         (lambda: CrossEntropy(temperature=-4), "temperature must be a finite number > 0, got -4"),
         (lambda: DeviceVariation(float("nan")), "sigma_d must be a finite number ≥ 0, got nan"),
         (lambda: OtherVariation(0.1), r"variation must be a Variation such as Gaussian\(0.1\), got 0.1"),  # type: ignore[arg-type]

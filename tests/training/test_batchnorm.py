@@ -12,7 +12,7 @@ from recipes.reference import Net, chip, forward, leaves, make_batch, make_net
 from steadynet.loader import as_dataset
 from steadynet.nvm.device import Device
 from steadynet.nvm.variation import Gaussian
-from steadynet.recipes import IRS, OVF, CrossEntropy, NoVariation, Recipe
+from steadynet.recipes import IRS, OVF, CrossEntropy, NoVariation, Recipe, SelfFeedback
 from steadynet.training import Settings, fit
 from steadynet.training.forwards import StepForwards
 from steadynet.training.module import TrainingModule
@@ -52,6 +52,7 @@ def expected(passes: list[tuple[float, int]]) -> tuple[Tensor, Tensor]:
     [
         (CrossEntropy(), [(0.15, 0)]),
         (IRS(), [(0.15, 0)]),
+        (SelfFeedback(), [(0.15, 0)]),
         (OVF(), [(0.15, 0), (0.20, 1), (0.25, 2), (0.30, 3)]),
         (OVF(n=1), [(0.15, 0), (0.20, 1)]),
         (OVF(detach_feedback=True), [(0.15, 0), (0.20, 1), (0.25, 2), (0.30, 3)]),
