@@ -90,7 +90,10 @@ def plan(
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise SteadyNetError(f"study {', '.join(twice)} is named twice: give each another name")
-    chosen = [dataclasses.replace(study, base={**study.base, **(run_options or {})}) for study in studies]
+    chosen = [
+        _replaced(dataclasses.replace(study, base={**study.base, **(run_options or {})}), data_as or {})
+        for study in studies
+    ]
     cells = all_cells([cells_of(study, (found or {}).get(study.name)) for study in chosen])
     sums: dict[Any, Images] = {}
     for cell in cells:
