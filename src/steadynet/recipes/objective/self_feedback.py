@@ -61,7 +61,7 @@ class SelfFeedback:
 
     @property
     def scale(self) -> float:
-        """C = a_b − a_f β Σ γ_n, what is left of the output."""
+        """What is left of the output: c = a_b − a_f β Σ γ_n."""
         mean = 1 / (self.n + 1)
         a_b, a_f = (mean if given is None else given for given in (self.a_b, self.a_f))
         return a_b - a_f * self.beta * sum(growing_gammas(self.n))
