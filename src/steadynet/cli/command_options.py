@@ -12,6 +12,8 @@ from steadynet.options.groups import RecipeOptions
 from steadynet.options.types import expected, fits
 from steadynet.recipes import RECIPES, Recipe
 
+# A control that only rescales the output: it shows nothing beside the recipes that it is held against.
+SELF = "self-feedback"
 # More than anyone trains; a number this large is a seed that was meant to be one of several.
 MOST_SEEDS = 10_000
 
@@ -86,7 +88,7 @@ class CompareOptions:
         resume: Carry on a comparison that was interrupted; finished trainings are not run again.
     """
 
-    recipes: list[str] = field(default_factory=lambda: list(RECIPES))
+    recipes: list[str] = field(default_factory=lambda: [name for name in RECIPES if name != SELF])
     recipe_options: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     sigma_d: list[float] = field(default_factory=lambda: [0.1, 0.2, 0.3])
     train_sigma_d: float | Literal["matched"] = "matched"

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from steadynet.errors import SteadyNetError, check_integer
+from steadynet.errors import SteadyNetError, check_integer, check_number
 from steadynet.extras import require_extra
 
 _SHARD = re.compile(r"(\d+)/(\d+)")
@@ -87,6 +87,7 @@ class RunStudyOptions:
         limit: At most so many cells of those that are left.
         workers: Cells at once on this machine, each with its share of the CPU's cores.
         ray: Run on a Ray cluster whose nodes share the folder: HOST:PORT of its head, or local for one on this machine.
+        ray_gpus: GPUs of each cell on a Ray cluster; one that asks for none sees none.
         storage: Where searches are kept: an SQLAlchemy URL, which several processes may share; a file in the folder by default.
         accelerator: What computes.
         devices: Processes of each training: one a GPU, or so many on the CPU.
@@ -100,6 +101,7 @@ class RunStudyOptions:
     limit: int | None = None
     workers: int = 1
     ray: str | None = None
+    ray_gpus: float = 0
     storage: str | None = None
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     devices: int = 1
@@ -117,6 +119,9 @@ class RunStudyOptions:
             require_extra("ray", "--ray")
             if not self.ray.strip():
                 raise SteadyNetError("--ray takes local or HOST:PORT, got ''")
+        check_number("--ray-gpus", self.ray_gpus, at_least=0)
+        if self.ray_gpus and self.ray is None:
+            raise SteadyNetError("--ray-gpus is for --ray: leave it out, or name a cluster")
         if self.workers > 1 and (self.devices > 1 or self.nodes > 1):
             raise SteadyNetError(
                 "--workers runs several cells on one device each: leave out --devices and --nodes, or --workers"

@@ -34,7 +34,7 @@ def planned(options: Options, run_options: dict[str, Any] | None = None) -> Plan
         studies,
         Path(asked.out),
         other_code=asked.other_code,
-        run_options={"data_root": asked.data_root, **(run_options or {})},
+        run_options={"data_root": str(Path(asked.data_root).expanduser().absolute()), **(run_options or {})},
         data_as=asked.other_data(),
     )
 

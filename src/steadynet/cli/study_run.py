@@ -103,7 +103,7 @@ def _run(options: Options, whole: Plan, places: Sequence[Place]) -> int:
 
     try:
         with _table(options, left, live):
-            run(whole, left, workers=asked.workers, ray=asked.ray, on_outcome=ended)
+            run(whole, left, workers=asked.workers, ray=asked.ray, gpus=asked.ray_gpus, on_outcome=ended)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("nothing finished is lost; the same command goes on") from None
     return _closing(places, done)

@@ -106,6 +106,8 @@ def run_cell(job: Job) -> Outcome:
     except Timeout:
         return Outcome("busy")
     try:
+        if place.finished():  # by the process that had the lock
+            return Outcome("finished")
         with _logged(place.folder):
             _run(job)
     except DiskFullError:

@@ -86,6 +86,7 @@ def plan(
         SteadyNetError: If two studies have one name, a cell cannot be used, images cannot be had, or cells of another code
             version are there and `other_code` is "refuse".
     """
+    out = out.expanduser().absolute()  # Workers of a cluster run in folders of their own.
     names = [study.name for study in studies]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from steadynet.study.execute import Job, Outcome, run_cell
 from steadynet.study.plan import Plan
 from steadynet.study.store import Place
-from steadynet.workers import open_workers
+from steadynet.workers import JobDiedError, open_workers
 
 OnOutcome = Callable[[Place, Outcome], None]
 
@@ -18,6 +18,7 @@ def run(
     *,
     workers: int = 1,
     ray: str | None = None,
+    gpus: float = 0,
     progress: bool = False,
     on_outcome: OnOutcome | None = None,
 ) -> list[tuple[Place, Outcome]]:
@@ -31,6 +32,7 @@ def run(
         workers: Cells at once on this machine, each with its share of the CPU's cores.
         ray: None; or "local" or HOST:PORT of a Ray cluster, whose nodes share the folder. A cell whose worker dies goes on
             from its checkpoint in another one.
+        gpus: GPUs of each cell on a Ray cluster.
         progress: Whether each training shows a progress bar (in one process).
         on_outcome: Called as each cell ends.
 
@@ -40,19 +42,28 @@ def run(
         KeyboardInterrupt: On Ctrl-C; what is finished stays, what was begun goes on the next time.
     """
     ended: list[tuple[Place, Outcome]] = []
-    left = [place for place in chosen if not place.finished()]
-    if not left:
-        return ended
-    with open_workers(_worker, (), processes=workers, ray=ray) as pool:
-        for wave in _waves(left):
-            jobs = [
-                Job(place, whole.start(place), whole.out, progress and workers == 1 and ray is None)
-                for place in wave
-            ]
-            for index, outcome in pool.stream(jobs):
-                ended.append((wave[index], outcome))
-                if on_outcome is not None:
-                    on_outcome(wave[index], outcome)
+
+    def end(place: Place, outcome: Outcome) -> None:
+        ended.append((place, outcome))
+        if on_outcome is not None:
+            on_outcome(place, outcome)
+
+    bar = progress and workers == 1 and ray is None
+    for wave in _waves([place for place in chosen if not place.finished()]):
+        left = list(wave)
+        while left:
+            with open_workers(_worker, (), processes=workers, ray=ray, gpus=gpus) as pool:
+                jobs = [Job(place, whole.start(place), whole.out, bar) for place in left]
+                done: set[int] = set()
+                try:
+                    for index, outcome in pool.stream(jobs):
+                        done.add(index)
+                        end(left[index], outcome)
+                except JobDiedError as error:
+                    # Its workers are gone with it; the other cells need new ones.
+                    done.add(error.job)
+                    end(left[error.job], Outcome("failed", str(error)))
+            left = [place for index, place in enumerate(left) if index not in done]
     return ended
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from steadynet.workers.pool import Pool, open_workers
+from steadynet.workers.pool import JobDiedError, Pool, open_workers
 
-__all__ = ["Pool", "open_workers"]
+__all__ = ["JobDiedError", "Pool", "open_workers"]

@@ -21,6 +21,18 @@ Result = TypeVar("Result")
 DEATHS = 3
 
 
+class JobDiedError(SteadyNetError):
+    """A job's worker died under it as often as it may.
+
+    Attributes:
+        job: The job's number.
+    """
+
+    def __init__(self, message: str, job: int) -> None:
+        super().__init__(message)
+        self.job = job
+
+
 class Pool(ABC, Generic[Job, Result]):
     """Workers that stay alive, with what they built, until the pool is closed."""
 
@@ -49,7 +61,8 @@ class Pool(ABC, Generic[Job, Result]):
             on_done: Called with a job's number as it is finished.
 
         Raises:
-            SteadyNetError: If a job's worker dies under it three times, or the pool is closed.
+            JobDiedError: If a job's worker dies under it three times.
+            SteadyNetError: If the pool is closed.
             Exception: What `build` or a job raised. After any exception, Ctrl-C included, the pool is closed.
         """
         results: dict[int, Result] = {}
@@ -90,6 +103,7 @@ def open_workers(
     arguments: Sequence[Any] = (),
     processes: int = 1,
     ray: str | None = None,
+    gpus: float = 0,
 ) -> Pool[Job, Result]:
     """Return a pool whose workers do jobs by what `build(*arguments)` returns there.
 
@@ -106,6 +120,7 @@ def open_workers(
         processes: 1 works in this process. More are spawned, each with its share of this process's CPU threads.
         ray: None; "local" for a Ray of this machine's own, on `processes` CPUs, or on all if that is 1; or HOST:PORT of a
             cluster's head, where jobs run on all its CPUs, one thread each, and a node that dies is replaced by others.
+        gpus: GPUs of each job on a Ray cluster, which hides all of them from a job that asks for none.
 
     Raises:
         SteadyNetError: If `processes` is less than 1, Ray is not installed, or the address cannot be reached.
@@ -115,7 +130,7 @@ def open_workers(
     if ray is not None:
         from steadynet.workers.ray import RayPool
 
-        return RayPool(build, tuple(arguments), ray, processes)
+        return RayPool(build, tuple(arguments), ray, processes, gpus)
     if processes > 1:
         from steadynet.workers.processes import ProcessPool
 

@@ -23,7 +23,7 @@ import torch
 
 from steadynet.errors import SteadyNetError
 from steadynet.parallel import deaf_children
-from steadynet.workers.pool import DEATHS, Job, Pool, Result
+from steadynet.workers.pool import DEATHS, Job, JobDiedError, Pool, Result
 from steadynet.workers.transport import attempt, dump_job, failure, load_bundle, outcome, save_bundle, success
 
 # An idle process ends by itself when its pipe is closed; it is killed if that takes longer, in seconds.
@@ -115,9 +115,10 @@ class ProcessPool(Pool[Job, Result]):
         if worker.job is not None:
             deaths[worker.job] += 1
             if deaths[worker.job] >= DEATHS:
-                raise SteadyNetError(
+                raise JobDiedError(
                     f"the process of job {worker.job} died {DEATHS} times ({how}), "
-                    "perhaps for want of memory: take fewer processes"
+                    "perhaps for want of memory: take fewer processes",
+                    worker.job,
                 )
             waiting.appendleft(worker.job)
         elif not worker.ready:

@@ -20,7 +20,7 @@ import torch
 
 from steadynet.errors import SteadyNetError
 from steadynet.extras import require_extra
-from steadynet.workers.pool import DEATHS, Job, Pool, Result
+from steadynet.workers.pool import DEATHS, Job, JobDiedError, Pool, Result
 from steadynet.workers.transport import attempt, dump_job, failure, load_bundle, outcome, save_bundle
 
 # Seconds between looks at a cluster that gives nothing back, and how many of them it may have no CPUs at all.
@@ -29,7 +29,7 @@ _PATIENCE = 6
 
 
 class RayPool(Pool[Job, Result]):
-    """The CPUs of a Ray cluster."""
+    """The CPUs of a Ray cluster, or its GPUs where jobs ask for some."""
 
     def __init__(
         self,
@@ -37,10 +37,12 @@ class RayPool(Pool[Job, Result]):
         arguments: tuple[Any, ...],
         address: str,
         processes: int,
+        gpus: float = 0,
     ) -> None:
         require_extra("ray", "work on a Ray cluster")
         from steadynet.workers.ray_cluster import connect
 
+        self._gpus = gpus
         self._owned = connect(address, processes)
         import ray
 
@@ -48,23 +50,26 @@ class RayPool(Pool[Job, Result]):
         self._running: dict[Any, int] = {}
         try:
             if self.size < 1:
+                lacks = f"{gpus:g} GPUs for a job" if gpus else "CPUs"
                 raise SteadyNetError(
-                    f"the Ray cluster at {address} has no CPUs: join a machine to it by 'ray start --address={address}'"
+                    f"the Ray cluster at {address} has no {lacks}: join a machine to it by 'ray start --address={address}'"
                 )
             packed = io.BytesIO()
             save_bundle((build, arguments), packed, _cloudpickle())
             # As an array, which Ray lays into shared memory as it is.
             self._bundle: Any = ray.put(np.frombuffer(packed.getbuffer(), dtype=np.uint8))
             self._origin = _Origin(uuid.uuid4().hex, tuple(sys.path), _versions())
-            self._task: Any = ray.remote(num_cpus=1, max_retries=DEATHS - 1)(_do)
+            self._task: Any = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=DEATHS - 1)(_do)
         except BaseException:
             self.close()
             raise
 
     @property
     def size(self) -> int:
-        """The CPUs that the cluster has now."""
-        return int(self._ray.cluster_resources().get("CPU", 0))
+        """How many jobs the cluster's CPUs, and GPUs if jobs ask for some, run at once now."""
+        has = self._ray.cluster_resources()
+        cpus = int(has.get("CPU", 0))
+        return min(cpus, int(has.get("GPU", 0) / self._gpus)) if self._gpus else cpus
 
     def _run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Result]]:
         from ray.exceptions import RayError
@@ -108,9 +113,10 @@ class RayPool(Pool[Job, Result]):
                 "install the same SteadyNet on all of them"
             ) from error
         except RayError as error:
-            raise SteadyNetError(
+            raise JobDiedError(
                 f"the worker of job {index} died {DEATHS} times ({type(error).__name__}), perhaps for want of memory: "
-                "start Ray with fewer CPUs on each machine"
+                "start Ray with fewer CPUs on each machine",
+                index,
             ) from error
 
     def _end(self) -> None:

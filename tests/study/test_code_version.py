@@ -1,0 +1,91 @@
+"""What of the code is part of a cell's identity: what computes its numbers, and no words."""
+
+from __future__ import annotations
+
+import pytest
+
+import steadynet as sn
+from steadynet.study import code_version
+from steadynet.study.code_version import changed, digest_of_source, training_code
+
+SOURCE = '''"""A module."""
+import math
+
+
+def f(x: float) -> float:
+    """Return it."""
+    # A comment.
+    if x < 0:
+        raise ValueError(f"negative: {x}")
+    return math.sqrt(x)
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("A module", "Another"),
+        ("Return it", "Give it"),
+        ("# A comment.", ""),
+        ("negative: {x}", "below zero, got {x}"),
+        ("\n\n\n", "\n\n\n\n"),
+    ],
+)
+def test_words_do_not_count(old: str, new: str) -> None:
+    assert old in SOURCE
+    assert digest_of_source(SOURCE.replace(old, new)) == digest_of_source(SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("x < 0", "x <= 0"), ("sqrt", "exp"), ("return math", "x += 1\n    return math")]
+)
+def test_what_is_computed_counts(old: str, new: str) -> None:
+    assert digest_of_source(SOURCE.replace(old, new)) != digest_of_source(SOURCE)
+
+
+def test_a_function_that_is_only_a_docstring_can_be_read() -> None:
+    assert digest_of_source('def f():\n    """Nothing."""') == digest_of_source('def f():\n    """Else."""')
+
+
+def test_a_cell_counts_the_parts_that_it_uses_and_no_others() -> None:
+    noise, irs = training_code("vgg8", sn.recipe("noise")), training_code("vgg8", sn.recipe("irs"))
+    assert "recipes.objective.cross_entropy" in noise
+    assert not any("irs" in name or "ovf" in name or "heads" in name or "resnet" in name for name in noise)
+    assert {
+        "recipes.objective.irs",
+        "recipes.objective.heads",
+        "recipes.objective.taps",
+        "recipes.objective.feedback",
+    } <= irs.keys()
+    assert {
+        "models.vgg",
+        "models.init",
+        "training.module",
+        "nvm.programming",
+        "chip",
+        "loader",
+    } <= noise.keys()
+    assert not any(name.startswith(("cli", "study", "report", "montecarlo")) for name in noise)
+    assert "none" not in {**noise, **irs, **code_version.testing_code("resnet18")}.values(), (
+        "each module was found"
+    )
+
+
+def test_tests_count_what_tests_compute() -> None:
+    code = code_version.testing_code("vgg8")
+    assert {
+        "montecarlo.evaluator",
+        "montecarlo.metrics",
+        "programmer",
+        "nvm.variation",
+        "models.vgg",
+    } <= code.keys()
+    assert not any(name.startswith(("training", "recipes")) for name in code)
+
+
+def test_a_users_own_network_counts_by_its_file() -> None:
+    assert "zoo" in training_code("zoo.Pair", sn.recipe("noise"))
+
+
+def test_changed_modules_are_named() -> None:
+    assert changed({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"}) == ["b", "c", "d"]
