@@ -48,6 +48,7 @@ from steadynet.study.store import (
     TRAINING,
     Place,
     describe,
+    make_folder,
 )
 from steadynet.training import fit
 
@@ -99,7 +100,7 @@ def run_cell(job: Job) -> Outcome:
         return Outcome("finished")
     if job.start is not None and not job.start.is_file():
         return Outcome("failed", f"the training that it starts from is not finished: {job.start.parent.name}")
-    describe(place)
+    make_folder(place)
     lock = FileLock(place.folder / LOCK)
     try:
         lock.acquire(timeout=_PATIENCE)
@@ -108,6 +109,7 @@ def run_cell(job: Job) -> Outcome:
     try:
         if place.finished():  # by the process that had the lock
             return Outcome("finished")
+        describe(place)
         with _logged(place.folder):
             _run(job)
     except DiskFullError:

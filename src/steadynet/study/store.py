@@ -198,7 +198,7 @@ def other_versions(cell: Cell, out: Path, images: Images) -> list[tuple[Path, li
 
 
 def describe(place: Place) -> None:
-    """Write what the cell is into its folder, which is made.
+    """Write what the cell is into its folder, whose lock is held.
 
     Raises:
         SteadyNetError: If it cannot be written, or another training lies there.
@@ -215,11 +215,19 @@ def describe(place: Place) -> None:
         if not place.old and any(written[key] != described[key] for key in ("config", "images", "code")):
             raise SteadyNetError(f"{place.folder} holds another training than its name says: move it away")
         return
+    write_json_atomically(path, described)
+
+
+def make_folder(place: Place) -> None:
+    """Make a cell's folder.
+
+    Raises:
+        SteadyNetError: If it cannot be made.
+    """
     try:
         (place.folder / TESTS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SteadyNetError(f"cannot make {place.folder} ({error.strerror}): give another --out") from error
-    write_json_atomically(path, described)
 
 
 def is_locked(folder: Path) -> bool:
