@@ -81,7 +81,9 @@ def test_a_study_that_is_killed_twice_ends_with_the_same_table(folder: Path) -> 
     assert all(path.stat().st_mtime_ns == times[path] for path in times), "no finished cell is run again"
     assert rows(folder / "small.yaml", out) == rows(folder / "small.yaml", folder / "whole")
     logs = [(path.parent / "log.txt").read_text() for path in results()]
-    assert sum(log.count("started") for log in logs) <= 5 + 2, "each kill costs one cell a second start, at most"
+    assert sum(log.count("started") for log in logs) <= 5 + 2, (
+        "each kill costs one cell a second start, at most"
+    )
 
 
 def test_shards_in_folders_of_their_own_merge_by_copying(folder: Path) -> None:

@@ -8,7 +8,7 @@ import platform
 import time
 import traceback
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -110,8 +110,8 @@ def run_cell(job: Job) -> Outcome:
         if place.finished():  # by the process that had the lock
             return Outcome("finished")
         describe(place)
-        with _logged(place.folder):
-            _run(job)
+        with _logged(place.folder) as tell:
+            _run(job, tell)
     except DiskFullError:
         raise
     except Exception as error:
@@ -126,7 +126,7 @@ def run_cell(job: Job) -> Outcome:
     return Outcome("finished", seconds=time.monotonic() - since)
 
 
-def _run(job: Job) -> None:
+def _run(job: Job, tell: Callable[[str], None]) -> None:
     place = job.place
     (place.folder / FAILURE).unlink(missing_ok=True)
     for left in place.folder.glob(f"**/.*{TEMPORARY_SUFFIX}*"):
@@ -137,8 +137,10 @@ def _run(job: Job) -> None:
         load_state(model, place.folder / BACKBONE)
     else:
         check_model(model, data)
+        tell("training goes on" if (place.folder / CHECKPOINT).is_file() else "training")
         _train(job, model, data)
     for wanted in place.missing():
+        tell(f"testing at sigma_d {wanted.sigma_d:g}")
         _test(place, model, wanted, data)
     (place.folder / CHECKPOINT).unlink(missing_ok=True)
 
@@ -230,7 +232,7 @@ def _test(place: Place, model: nn.Module, wanted: Wanted, data: DataSplits) -> N
 
 
 @contextmanager
-def _logged(folder: Path) -> Generator[None]:
+def _logged(folder: Path) -> Generator[Callable[[str], None]]:
     """Write what happens to a cell, warnings and tracebacks included, to its log."""
     with (folder / LOG).open("a", encoding="utf-8") as log, warnings.catch_warnings():
 
@@ -243,7 +245,7 @@ def _logged(folder: Path) -> Generator[None]:
         warnings.showwarning = show
         tell(f"started, {' '.join(f'{name} {value}' for name, value in versions().items())}")
         try:
-            yield
+            yield tell
         except BaseException:
             tell(f"ended early\n{traceback.format_exc()}")
             raise
