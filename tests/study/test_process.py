@@ -145,3 +145,27 @@ def test_a_dry_run_lists_cells_with_time_and_memory_and_runs_none(folder: Path) 
     kept = json.loads((folder / "dry" / "estimates.json").read_text())["paces"]
     assert len(kept) == 3, "one measurement for each kind of cell"
     assert all(pace["step"] > 0 and pace["image"] > 0 and pace["peak_mib"] > 0 for pace in kept.values())
+
+
+def test_a_cell_can_be_trained_by_several_processes_of_which_one_speaks(folder: Path) -> None:
+    done = run(
+        folder,
+        "study",
+        "run",
+        "small.yaml",
+        "--out",
+        "two",
+        "--devices",
+        "2",
+        "--accelerator",
+        "cpu",
+        "--limit",
+        "2",
+    )
+    assert [line.split(" in ")[0] for line in done.stdout.splitlines()[1:3]] == [
+        "1/2 finished",
+        "2/2 finished",
+    ]
+    assert len(done.stdout.splitlines()) == 4
+    [one, other] = (folder / "two").glob("cells/*/result.json")
+    assert json.loads(one.read_text())["steps"] == json.loads(other.read_text())["steps"] == 8 * 9

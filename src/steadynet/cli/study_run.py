@@ -80,6 +80,7 @@ def _estimate(options: Options, places: Sequence[Place]) -> None:
 
 def _run(options: Options, whole: Plan, places: Sequence[Place]) -> int:
     from steadynet.cli.study_plan import counts, name
+    from steadynet.options.build import is_main_process
     from steadynet.study.runner import run
 
     asked = options[RunStudyOptions]
@@ -88,15 +89,18 @@ def _run(options: Options, whole: Plan, places: Sequence[Place]) -> int:
     if asked.limit is not None:
         left = list(whole.with_starts(left[: asked.limit]))
         left = [place for place in left if not place.finished()]
-    print(f"{len(places)} cells: {counts(places)}; {len(left)} to do", flush=True)
+    # Of the processes that train a cell together, one speaks.
+    main = is_main_process()
+    if main:
+        print(f"{len(places)} cells: {counts(places)}; {len(left)} to do", flush=True)
     if not left:
         return 0
     done: list[tuple[Place, Outcome]] = []
-    live = asked.progress and sys.stdout.isatty()
+    live = asked.progress and main and sys.stdout.isatty()
 
     def ended(place: Place, outcome: Outcome) -> None:
         done.append((place, outcome))
-        if not live:
+        if main and not live:
             print(
                 f"{len(done)}/{len(left)} {outcome.end} in {outcome.seconds:.0f} s: {name(place)}", flush=True
             )
@@ -106,7 +110,7 @@ def _run(options: Options, whole: Plan, places: Sequence[Place]) -> int:
             run(whole, left, workers=asked.workers, ray=asked.ray, gpus=asked.ray_gpus, on_outcome=ended)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("nothing finished is lost; the same command goes on") from None
-    return _closing(places, done)
+    return _closing(places, done) if main else 0
 
 
 def _closing(places: Sequence[Place], done: Sequence[tuple[Place, Outcome]]) -> int:
