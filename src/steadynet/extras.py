@@ -10,6 +10,7 @@ from steadynet.errors import SteadyNetError
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "ray": ("ray",),
+    "study": ("optuna", "plotly", "pandas", "pyarrow"),
     "tensorboard": ("tensorboard",),
 }
 
