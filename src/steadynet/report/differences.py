@@ -7,7 +7,7 @@ taps (two on the small CNN, four on ResNet-18), its temperature differs too.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD, Box
@@ -56,29 +56,22 @@ def differences(rows: Sequence[Row]) -> tuple[Difference, ...]:
     if control is None:
         return ()
     converged = {(c.recipe, c.sigma_d, c.train_sigma_d): c.converged for c in summarise(rows)}
-    accuracy = {
-        (row["recipe"], row["sigma_d"], row["train_sigma_d"], row["seed"]): mean_of(row["accuracy"])
-        for row in rows
-    }
+    accuracy: dict[tuple[str, float, float | None], dict[int, float]] = {}
+    for row in rows:
+        by_seed = accuracy.setdefault((row["recipe"], row["sigma_d"], row["train_sigma_d"]), {})
+        by_seed[row["seed"]] = mean_of(row["accuracy"])
     found: list[Difference] = []
     for recipe, sigma_d, train_sigma_d in order(
         (r["recipe"], r["sigma_d"], r["train_sigma_d"]) for r in rows
     ):
         if recipe == control:
             continue
-        seeds = tuple(
-            int(seed)
-            for seed in order(row["seed"] for row in rows)
-            if all((name, sigma_d, train_sigma_d, seed) in accuracy for name in (recipe, control))
+        shared = paired(
+            accuracy[(recipe, sigma_d, train_sigma_d)], accuracy.get((control, sigma_d, train_sigma_d), {})
         )
-        if len(seeds) < 2:
+        if shared is None:
             continue
-        pairs = [
-            accuracy[(recipe, sigma_d, train_sigma_d, seed)]
-            - accuracy[(control, sigma_d, train_sigma_d, seed)]
-            for seed in seeds
-        ]
-        mean, half = math.fsum(pairs) / len(pairs), student_half_width(pairs)
+        seeds, estimate = shared
         both = (converged[(name, sigma_d, train_sigma_d)] is not False for name in (recipe, control))
         found.append(
             Difference(
@@ -87,11 +80,31 @@ def differences(rows: Sequence[Row]) -> tuple[Difference, ...]:
                 sigma_d,
                 train_sigma_d,
                 seeds,
-                Estimate(mean, mean - half, mean + half),
+                estimate,
                 all(both),
             )
         )
     return tuple(found)
+
+
+def paired(
+    values: Mapping[int, float], control: Mapping[int, float]
+) -> tuple[tuple[int, ...], Estimate] | None:
+    """Return the seeds that both have, and the mean of the differences with Student's 95 % interval.
+
+    Args:
+        values: A training's value by its seed.
+        control: The control's.
+
+    Returns:
+        None where they share fewer than two seeds: one difference gives no interval.
+    """
+    seeds = tuple(int(seed) for seed in values if seed in control)
+    if len(seeds) < 2:
+        return None
+    pairs = [values[seed] - control[seed] for seed in seeds]
+    mean, half = math.fsum(pairs) / len(pairs), student_half_width(pairs)
+    return seeds, Estimate(mean, mean - half, mean + half)
 
 
 def render_differences(found: Sequence[Difference], box: Box = SIMPLE_HEAD) -> Table:

@@ -104,7 +104,9 @@ def summarise(rows: Sequence[Row]) -> tuple[Cell, ...]:
                 train_sigma_d=None if train_sigma_d is None else float(train_sigma_d),
                 seeds=seeds,
                 clean=clean,
-                metrics={name: found for name in METRICS if (found := _estimate(members, name)) is not None},
+                metrics={
+                    name: found for name in METRICS if (found := estimate_of(members, name)) is not None
+                },
                 converged=_converged(recipe, clean, seeds, rows),
             )
         )
@@ -165,7 +167,8 @@ def _mean(rows: Sequence[Row]) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
-def _estimate(rows: Sequence[Row], name: str) -> Estimate | None:
+def estimate_of(rows: Sequence[Row], name: str) -> Estimate | None:
+    """Return the estimate of a metric over the trainings of some rows, as `summarise` does; None if a row lacks it."""
     found = [row.get(name) for row in rows]
     if any(value is None for value in found):
         return None
