@@ -60,6 +60,8 @@ def test_specifications_are_made_without_torch() -> None:
         "sn.Device(variation=sn.Gaussian(sigma_d=0.2)); sn.preset('rram4', 0.1)\n"
         "sn.recipe('ovf', beta=0.1); sn.Recipe(objective=sn.IRS())\n"
         "import steadynet.randomness, steadynet.files, steadynet.cli.main\n"
+        "import steadynet.study.plan, steadynet.study.estimate, steadynet.cli.study_status, steadynet.cli.study_run\n"
+        "sn.read_study\n"
     )
     assert imported(code) == set()
 

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
         SelfFeedback,
         recipe,
     )
+    from steadynet.study.in_python import run_study
+    from steadynet.study.specification import Study, read_study
     from steadynet.training import FitResult, fit
 
 __version__ = "0.1.0"
@@ -85,6 +87,7 @@ _WHERE = {
     "SelfFeedback": "recipes",
     "StateDependent": "nvm.variation",
     "SteadyNetError": "errors",
+    "Study": "study.specification",
     "Variation": "nvm.variation",
     "block_difference": "montecarlo",
     "block_monte_carlo": "montecarlo",
@@ -96,8 +99,10 @@ _WHERE = {
     "paired_difference": "montecarlo",
     "preset": "nvm.presets",
     "program": "chip",
+    "read_study": "study.specification",
     "recipe": "recipes",
     "run": "chip",
+    "run_study": "study.in_python",
 }
 _MODULES = ("data", "models")
 
@@ -130,6 +135,7 @@ __all__ = [
     "SelfFeedback",
     "StateDependent",
     "SteadyNetError",
+    "Study",
     "Variation",
     "__version__",
     "block_difference",
@@ -144,8 +150,10 @@ __all__ = [
     "paired_difference",
     "preset",
     "program",
+    "read_study",
     "recipe",
     "run",
+    "run_study",
 ]
 
 

@@ -1,0 +1,34 @@
+"""A study from Python: rows come back, and what failed is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import steadynet as sn
+from study.small import write, written
+
+ONE = {
+    "recipe": {"W/": {"recipe": "noise"}, "bad": {"recipe": "irs", "taps": ["nowhere"]}},
+    "sigma_d": [0.1],
+    "seed": [0],
+}
+
+
+def test_rows_come_back_from_a_mapping_and_from_its_file_alike(tmp_path: Path) -> None:
+    rows = sn.run_study(written(axes=ONE, name="small"), out=tmp_path, only=["recipe=W/"])
+    assert [row["axes"] for row in rows] == [{"recipe": "W/", "sigma_d": 0.1, "seed": 0}]
+    assert len(rows[0]["accuracy_values"]) == rows[0]["draws"] == 3
+    read = sn.read_study(write(tmp_path, axes=ONE))
+    assert [row["accuracy"] for row in sn.run_study(read, out=tmp_path, only=["recipe=W/"])] == [
+        rows[0]["accuracy"]
+    ]
+    assert rows[0]["command"].startswith("steadynet study run small --only recipe=W/ sigma_d=0.1 seed=0")
+
+
+def test_a_cell_that_fails_is_told_after_the_others_are_done(tmp_path: Path) -> None:
+    ended: list[str] = []
+    with pytest.raises(sn.SteadyNetError, match=r"1 of 2 cells failed; the first, digits-cnn-irs-.*nowhere"):
+        sn.run_study(written(axes=ONE), out=tmp_path, on_outcome=lambda _, outcome: ended.append(outcome.end))
+    assert sorted(ended) == ["failed", "finished"]
