@@ -194,7 +194,7 @@ def test_terms_shards_and_starts_are_selected(tmp_path: Path) -> None:
     whole = plan([study(written())], tmp_path)
     ovf = select(whole, only=["recipe=OVF|W/", "seed=1"])
     assert [place.cell.training.recipe.name for place in ovf] == ["noise", "noise", "ovf", "ovf"]
-    assert len(select(whole, only=["sigma_d=0.1"])) == 6
+    assert len(select(whole, only=["sigma_d=0.1"])) == len(select(whole, only=["sigma_d=0.10"])) == 6
     assert len(select(whole, only=["*-noise-*seed0*"])) == 2
     parts = [select(whole, shard=(i, 3)) for i in (1, 2, 3)]
     assert sorted(place.folder for part in parts for place in part) == sorted(

@@ -147,8 +147,8 @@ def cells_of(study: Study, found: Mapping[str, Mapping[str, Any]] | None = None)
         raise SteadyNetError(f"study {study.name}: the rules leave no cell: the grid is empty")
     made: dict[str, Cell] = {}
     seen: dict[tuple[str, Wanted], Mapping[str, Label]] = {}
-    for labels, written in points:
-        options = merged(written, (found or {}).get(point_key(labels), {}))
+    for labels, given in points:
+        options = merged(given, (found or {}).get(point_key(labels), {}))
         try:
             cell = _cell(study, labels, options)
         except SteadyNetError as error:
@@ -190,7 +190,12 @@ def point_key(labels: Mapping[str, Label]) -> str:
 
 def told(labels: Mapping[str, Label]) -> str:
     """Return a point's labels in words, as `--only` takes them."""
-    return " ".join(f"{axis}={label}" for axis, label in labels.items())
+    return " ".join(f"{axis}={written(label)}" for axis, label in labels.items())
+
+
+def written(label: Label) -> str:
+    """Return a label as text: 0.2, and 0 for 0.0."""
+    return f"{label:.12g}" if isinstance(label, float) else str(label)
 
 
 def joined(one: Cell, other: Cell) -> Cell:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from steadynet.errors import SteadyNetError, check_integer
 from steadynet.study import images
-from steadynet.study.cells import Cell, Point, all_cells, cells_of, joined
+from steadynet.study.cells import Cell, Point, all_cells, cells_of, joined, written
 from steadynet.study.specification import Study, picked
 from steadynet.study.store import BACKBONE, Images, Place, other_versions, place
 
@@ -185,9 +185,17 @@ def matches(point: Point, study: Study, term: str) -> bool | None:
     axis, _, wanted = term.partition("=")
     if axis not in point.labels:
         return None
-    by_text = {str(label): label for label in study.axis(axis).labels}
-    labels = picked(f"--only {axis}", wanted.split("|"), tuple(by_text))
-    return str(point.labels[axis]) in map(str, labels)
+    texts = [written(label) for label in study.axis(axis).labels]
+    given = [text if text in texts else _as_number(text) for text in wanted.split("|")]
+    return written(point.labels[axis]) in picked(f"--only {axis}", given, texts)
+
+
+def _as_number(text: str) -> str:
+    """Return a number in another spelling, such as 0.20, as labels are written."""
+    try:
+        return written(float(text))
+    except ValueError:
+        return text
 
 
 def _kept(whole: Plan, chosen: Sequence[Place], term: str) -> list[Place]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from steadynet.study.cells import Point, Wanted, told
+from steadynet.study.cells import Point, Wanted, told, written
 from steadynet.study.plan import Plan
 from steadynet.study.specification import Study
 from steadynet.study.store import Place
@@ -46,7 +46,7 @@ def command_for(study: Study, file: str, point: Point) -> str:
 
 
 def _terms(point: Point) -> list[str]:
-    return [f"{axis}={label}" for axis, label in point.labels.items()]
+    return [f"{axis}={written(label)}" for axis, label in point.labels.items()]
 
 
 def _is_own(wanted: Wanted, study: Study) -> bool:
