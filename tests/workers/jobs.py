@@ -130,3 +130,12 @@ def threads_of(_: int) -> int:
 def build_threads() -> Callable[[int], int]:
     """Return a job that tells its threads."""
     return threads_of
+
+
+def build_gpus() -> Callable[[int], str]:
+    """Return jobs that tell which GPUs they may see."""
+
+    def seen(_: int) -> str:
+        return os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+
+    return seen
