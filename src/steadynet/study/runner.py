@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from steadynet.files import write_json_atomically
 from steadynet.study.execute import Job, Outcome, run_cell
 from steadynet.study.plan import Plan
-from steadynet.study.store import Place
+from steadynet.study.store import FAILURE, Place
 from steadynet.workers import JobDiedError, open_workers
 
 OnOutcome = Callable[[Place, Outcome], None]
@@ -62,6 +63,7 @@ def run(
                 except JobDiedError as error:
                     # Its workers are gone with it; the other cells need new ones.
                     done.add(error.job)
+                    write_json_atomically(left[error.job].folder / FAILURE, {"message": str(error)})
                     end(left[error.job], Outcome("failed", str(error)))
             left = [place for index, place in enumerate(left) if index not in done]
     return ended
