@@ -118,10 +118,10 @@ def test_rules_set_options_for_their_cells_alone_and_skip_others() -> None:
         {"when": {"recipe": "W/O", "seed": 1}, "skip": True},
     ]
     made = cells(rules=rules)
-    found = {
-        (cell.training.recipe.name, cell.training.device.sigma_d): cell.training.recipe.objective.temperature
-        for cell in made
-    }
+    found: dict[tuple[str, float], float] = {}
+    for cell in made:
+        objective: Any = cell.training.recipe.objective
+        found[cell.training.recipe.name, cell.training.device.sigma_d] = objective.temperature
     assert found == {
         ("vanilla", 0.0): 1,
         ("noise", 0.1): 1,

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steadynet.errors import SteadyNetError
 from steadynet.files import write_json_atomically
@@ -46,7 +46,9 @@ def known(options: DataOptions, out: Path) -> Images:
     names = tuple(f.name for f in dataclasses.fields(Images))
     if path.is_file():
         kept = read_json(path, names)
-        return Images(**{name: tuple(kept[name]) if name == "shape" else kept[name] for name in names})
+        values: dict[str, Any] = {name: kept[name] for name in names}
+        values["shape"] = tuple(kept["shape"])
+        return Images(**values)
     found = images_of(load(options))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -110,8 +110,8 @@ def _replaced(study: Study, data_as: Mapping[str, str]) -> Study:
     """Return the study with other data sets for some."""
 
     def changed(options: Mapping[str, Any]) -> dict[str, Any]:
-        data = options.get("data")
-        return {**options, "data": data_as[data]} if data in data_as else dict(options)
+        other = data_as.get(options.get("data", ""))
+        return dict(options) if other is None else {**options, "data": other}
 
     axes = tuple(
         dataclasses.replace(axis, values=tuple((label, changed(options)) for label, options in axis.values))

@@ -18,14 +18,13 @@ Source = Literal["text", "figure", "rough", "below"]
 # How far a value read off a vector figure may be off, in the figure's unit.
 READ_WITHIN = 0.05
 
-_FIGURE3 = "read off the vector figure of the paper's journal version, to about ±0.05; one training for each σ_d, tested at that σ_d"
 SOURCES: Mapping[str, str] = {
-    "figure3": f"published accuracy: Figure 3, {_FIGURE3}",
+    "figure3": "published accuracy: Figure 3, read off the vector figure of the paper's journal version, to about ±0.05",
     "figure4": "published EKL: Figure 4, read off the vector figure (×1e-2); the paper does not say of which data set",
     "table1": "published accuracy: Table 1 of the paper (ResNet-18, CIFAR-10, σ_d = 0.3)",
     "table2": "published accuracy: Table 2 of the paper (ResNet-18, CIFAR-10, σ_d = 0.3, pretrained to 92.71 % clean)",
     "ablations": "published accuracy: the paper's text (ResNet-18, CIFAR-10, σ_d = 0.3; OVF with N = 3, IRS with N = 4)",
-    "convergence": "published counts: the paper's text (VGG-8, MNIST, σ_d = 0.35, more than 5 points below the mean of 10 trainings)",
+    "convergence": "published counts: the paper's text (VGG-8, MNIST, σ_d = 0.35, more than 5 points below the mean of 10)",
 }
 SIGMAS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
 
