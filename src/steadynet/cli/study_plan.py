@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from steadynet.cli.parser import Options
 from steadynet.cli.study_options import ChosenOptions, StudyOptions
+from steadynet.errors import SteadyNetError
 from steadynet.study.cells import told
 from steadynet.study.estimate import Estimates, Pace, duration
 from steadynet.study.plan import Plan, plan, select
-from steadynet.study.specification import read_study
+from steadynet.study.report.assemble import views_of
+from steadynet.study.specification import Study, read_study
 from steadynet.study.store import Place, State
 
 if TYPE_CHECKING:
@@ -29,7 +31,14 @@ def planned(options: Options, run_options: dict[str, Any] | None = None) -> Plan
         SteadyNetError: If one cannot be read, or its cells cannot be planned.
     """
     asked = options[StudyOptions]
-    studies = [read_study(Path(file), asked.preset) for file in asked.files or ()]
+    studies: list[Study] = []
+    for file in asked.files or ():
+        studies.append(read_study(Path(file), asked.preset))
+        try:
+            views_of(studies[-1])
+        except SteadyNetError as error:
+            # Before hours of training, not after.
+            raise SteadyNetError(f"study {file}: {error}") from None
     return plan(
         studies,
         Path(asked.out),
