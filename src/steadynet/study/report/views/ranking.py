@@ -1,0 +1,267 @@
+"""Who is better: series by their mean, with their differences from a control, paired by seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from steadynet.errors import unknown
+from steadynet.report.differences import paired
+from steadynet.report.rows import Estimate, mean_of
+from steadynet.study.report.content import Block, Chart, Entry, Grid, Panel, Point, Series
+from steadynet.study.report.views import words
+from steadynet.study.report.views.base import View
+from steadynet.study.report.views.groups import Group, Label, Row, Selection, select
+from steadynet.study.report.views.metrics import Metric
+from steadynet.study.report.views.table import entry
+
+# A difference whose whole interval lies within so many points of 0 is none that matters.
+MARGIN = 1.0
+CONTROL = "control"
+# In the order in which findings tell them.
+VERDICTS = (
+    "better",
+    "worse",
+    "equivalent within 1 point",
+    "undecided",
+    "not converged",
+    "control not converged",
+)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One series in one frame.
+
+    Attributes:
+        panel: Label of its panel; None without panels.
+        sigma_d: σ_d of the test.
+        name: Its label.
+        group: Its trainings.
+        value: Their mean.
+        difference: From the control, paired by seed; None for the control itself, and where fewer than two seeds are shared.
+        pairs: How many seeds are shared.
+        verdict: better, worse, equivalent within 1 point, undecided, not converged, control not converged, or control.
+    """
+
+    panel: Label | None
+    sigma_d: Label
+    name: Label
+    group: Group
+    value: float
+    difference: Estimate | None
+    pairs: int
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingView(View):
+    """A table for each panel, and a chart of the differences.
+
+    Args:
+        title: Heading.
+        where: Only rows with these labels.
+        control: Label of the series that the others are held against.
+        metric: By which they are held.
+        series: Axis whose labels are ranked.
+        panels: Axis with a ranking for each label.
+    """
+
+    kind: ClassVar[str] = "ranking"
+
+    control: str
+    metric: str = "accuracy"
+    series: str = "recipe"
+    panels: str | None = None
+
+    def standings(self, selection: Selection) -> tuple[Standing, ...]:
+        """Return all standings, by panel, by σ_d, the best first."""
+        names = selection.labels(self.series)
+        axes = [axis for axis in (self.panels, "sigma_d", self.series) if axis is not None]
+        groups = selection.groups(axes, self.kind)
+        made: list[Standing] = []
+        for panel, sigma_d in itertools.product(selection.labels(self.panels), selection.labels("sigma_d")):
+            if sigma_d is None:
+                continue
+            here = {
+                name: group
+                for name in names
+                if name is not None
+                and (group := groups.get(tuple(v for v in (panel, sigma_d, name) if v is not None)))
+                is not None
+                and group.rows
+            }
+            control = next((group for name, group in here.items() if str(name) == self.control), None)
+            found = [self._standing(panel, sigma_d, name, group, control) for name, group in here.items()]
+            better_first = -1 if self.shown_metric.higher_is_better else 1
+            made += sorted(
+                (standing for standing in found if math.isfinite(standing.value)),
+                key=lambda standing: better_first * standing.value,
+            )
+        return tuple(made)
+
+    def _standing(
+        self, panel: Label | None, sigma_d: Label, name: Label, group: Group, control: Group | None
+    ) -> Standing:
+        metric = self.shown_metric
+        estimate = metric.estimate(group.rows)
+        value = math.nan if estimate is None else estimate.mean
+        if str(name) == self.control:
+            return Standing(panel, sigma_d, name, group, value, None, 0, CONTROL)
+        mine, theirs = (_by_seed(metric, g.rows) if g is not None else {} for g in (group, control))
+        shared = paired(mine, theirs)
+        seeds, difference = shared or (tuple(seed for seed in mine if seed in theirs), None)
+        verdict = _verdict(metric, group, control, difference)
+        return Standing(panel, sigma_d, name, group, value, difference, len(seeds), verdict)
+
+    def blocks(
+        self,
+        rows: Sequence[Row],
+        *,
+        key_prefix: str,
+        published_allowed: bool = False,
+        expected: Sequence[Mapping[str, Label]] | None = None,
+    ) -> tuple[Block, ...]:
+        """Return the tables and the chart; see `View.blocks`."""
+        selection = select(rows, self.where, expected)
+        names = [str(name) for name in selection.labels(self.series)]
+        if self.control not in names:
+            raise unknown(f"control of view {self.kind}", self.control, names)
+        axes = [axis for axis in (self.panels, "sigma_d", self.series) if axis is not None]
+        groups = selection.groups(axes, self.kind)
+        found = self.standings(selection)
+        metric, made = self.shown_metric, list[Block]()
+        for panel in selection.labels(self.panels):
+            own = [standing for standing in found if standing.panel == panel]
+            if not own:
+                continue
+            here = [group for key, group in groups.items() if panel in (None, key[0])]
+            made.append(
+                Grid(
+                    key=words.key(
+                        key_prefix, self.kind, metric.name, *([str(panel)] if panel is not None else [])
+                    ),
+                    title=words.titled(
+                        self.title or f"Ranking by {metric.name}", words.panel_title(panel, self.panels)
+                    ),
+                    columns=(self.series, "sigma_d", metric.label, f"minus {self.control}", "verdict"),
+                    rows=tuple(self._line(standing) for standing in own),
+                    notes=(*self._notes(own), *words.notes(here, sign="±", mark="asterisk")),
+                )
+            )
+        if any(standing.difference is not None for standing in found):
+            notes = (*self._notes(found), *words.notes(groups.values(), sign="bands", mark="hollow")[1:])
+            made.append(self._chart(selection, found, key_prefix, notes))
+        return tuple(made)
+
+    def _notes(self, found: Sequence[Standing]) -> tuple[str, ...]:
+        counts = sorted({standing.pairs for standing in found if standing.difference is not None})
+        pairs = " or ".join(str(count) for count in counts)
+        unit = "in points, " if self.shown_metric.in_points else ""
+        return (
+            f"differences {unit}paired by seed, as trainings of one seed share initial weights, order of images and chips"
+            + (f"; their 95 % intervals are over {pairs} pairs (Student's t)" if counts else "")
+            + ", each for its own comparison: of twenty, one misses by chance",
+            "better, worse: the whole interval lies on one side of 0"
+            + ("; equivalent: it lies within 1 point of 0" if self.shown_metric.in_points else "")
+            + "; undecided: anything else, and where fewer than two seeds are shared",
+            "what is not converged neither wins nor loses",
+        )
+
+    def _line(self, standing: Standing) -> tuple[Entry, ...]:
+        metric, difference = self.shown_metric, standing.difference
+        if difference is None:
+            shown = Entry(
+                "" if standing.verdict == CONTROL else "–", detail="fewer than two seeds are shared"
+            )
+        else:
+            shown = Entry(
+                difference_text(metric, difference),
+                difference.mean,
+                difference.lo,
+                difference.hi,
+                converged="not converged" not in standing.verdict,
+                detail=f"{standing.pairs} pairs; {standing.group.detail}",
+            )
+        return (
+            Entry(str(standing.name)),
+            Entry(f"{standing.sigma_d:g}" if isinstance(standing.sigma_d, int | float) else standing.sigma_d),
+            entry(metric, standing.group),
+            shown,
+            Entry(standing.verdict),
+        )
+
+    def _chart(
+        self, selection: Selection, found: Sequence[Standing], prefix: str, notes: Sequence[str]
+    ) -> Chart:
+        """Return the differences: lines over σ_d, or intervals by series where there is one σ_d."""
+        metric = self.shown_metric
+        several = len({standing.sigma_d for standing in found}) > 1
+        panels: list[Panel] = []
+        for panel in selection.labels(self.panels):
+            made: list[Series] = []
+            for name in selection.labels(self.series):
+                points = tuple(
+                    Point(
+                        float(s.sigma_d) if several else str(s.name),
+                        s.difference.mean if s.difference else 0.0,
+                        s.difference.lo if s.difference else math.nan,
+                        s.difference.hi if s.difference else math.nan,
+                        "not converged" not in s.verdict,
+                        detail=s.verdict if s.verdict == CONTROL else f"{s.verdict}, {s.pairs} pairs",
+                    )
+                    for s in sorted(
+                        (s for s in found if s.panel == panel and s.name == name),
+                        key=lambda s: float(s.sigma_d),
+                    )
+                    if s.difference is not None or s.verdict == CONTROL
+                )
+                if points:
+                    made.append(Series(str(name), points))
+            if any(str(series.name) != self.control for series in made):
+                panels.append(Panel(words.panel_title(panel, self.panels), tuple(made)))
+        unit = "points" if metric.in_points else metric.label.rpartition(", ")[2]
+        chart = Chart(
+            key=words.key(prefix, self.kind, metric.name, "differences"),
+            title=words.titled(f"Differences from {self.control}", self.title or metric.name),
+            kind="curve" if several else "bar",
+            x_label=words.SIGMA_D if several else self.series,
+            y_label=f"{metric.label.rpartition(', ')[0] or metric.label}: difference from {self.control}, {unit}",
+            panels=tuple(panels),
+            notes=tuple(notes),
+        )
+        return dataclasses.replace(chart, alternative=words.alternative(chart))
+
+
+def difference_text(metric: Metric, difference: Estimate) -> str:
+    """Return a difference in words, with its sign."""
+    text = metric.text(abs(difference.mean), difference.half_width)
+    if not any(digit in text.partition(" ")[0] for digit in "123456789"):
+        return text
+    return ("+" if difference.mean > 0 else "−") + text
+
+
+def _by_seed(metric: Metric, rows: Sequence[Row]) -> dict[int, float]:
+    return {
+        int(row["seed"]): metric.scale * mean_of(row[metric.key])
+        for row in rows
+        if row.get(metric.key) is not None and math.isfinite(mean_of(row[metric.key]))
+    }
+
+
+def _verdict(metric: Metric, group: Group, control: Group | None, difference: Estimate | None) -> str:
+    if group.converged is False:
+        return "not converged"
+    if control is not None and control.converged is False:
+        return "control not converged"
+    if difference is None:
+        return "undecided"
+    within = metric.in_points and difference.lo >= -MARGIN and difference.hi <= MARGIN
+    if difference.lo > 0 or difference.hi < 0:
+        better = (difference.lo > 0) == metric.higher_is_better
+        return ("better" if better else "worse") + (", by less than 1 point" if within else "")
+    return "equivalent within 1 point" if within else "undecided"
