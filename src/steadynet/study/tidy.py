@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -29,6 +30,8 @@ _PLAIN = (
 # Of draws, of what is told elsewhere, or of where data lie.
 _LEFT_OUT = ("study", "cell", "axes", "options", "versions", "command", "other_code", "finished")
 _PATHS = ("data_root",)
+_INTEGER = re.compile(r"-?\d+")
+_NUMBER = re.compile(r"-?\d+(\.\d*)?(e[+-]?\d+)?")
 _TEXTS = ("study", "cell", "recipe", "finished", "command")
 
 
@@ -61,20 +64,26 @@ def read_tidy(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path, engine="pyarrow", dtype_backend="numpy_nullable")
-        names = list(pd.read_csv(path, nrows=0).columns)
-        # A version may look like a number; an empty field is missing, and no word is.
-        table: Any = pd.read_csv(
-            path,
-            dtype={n: "string" for n in names if n in _TEXTS or n.startswith("version_")},
-            dtype_backend="numpy_nullable",
-            float_precision="round_trip",
-            keep_default_na=False,
-            na_values=[""],
-        )
+        # As texts, which Python's own conversion reads to the last digit; an empty field is missing, and no word is.
+        table: Any = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""])
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise SteadyNetError(f"{path} cannot be read as a table of results: {error}") from error
-    empty = [name for name in names if table[name].isna().all()]
-    return table.astype(dict.fromkeys(empty, "Float64"))
+    texts = {str(name): [None if pd.isna(v) else str(v) for v in table[name]] for name in table.columns}
+    return pd.DataFrame({name: _column(pd, _parsed(name, values)) for name, values in texts.items()})
+
+
+def _parsed(name: str, texts: list[str | None]) -> list[Any]:
+    """Return a column's values as the numbers or switches that all its texts are, or as texts."""
+    known = [text for text in texts if text is not None]
+    # A version may look like a number.
+    if name in _TEXTS or name.startswith("version_"):
+        return list(texts)
+    if all(text in ("True", "False") for text in known):
+        return [None if text is None else text == "True" for text in texts]
+    for kind, pattern in ((int, _INTEGER), (float, _NUMBER)):
+        if all(pattern.fullmatch(text) for text in known):
+            return [None if text is None else kind(text) for text in texts]
+    return list(texts)
 
 
 def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -24,8 +24,12 @@ def interval_note(groups: Iterable[Group], sign: str) -> str:
     """
     shown = [group for group in groups if group.rows]
     counts = sorted({len(group.rows) for group in shown})
-    draws = [f"{n:,}" for n in order(row["draws"] for group in shown for row in group.rows)]
-    chips = f"{_listed(draws)} simulated chips"
+    rows = [row for group in shown for row in group.rows]
+    # Without any variation there is but one chip.
+    noisy = [row for row in rows if row["sigma_d"] > 0]
+    draws = [f"{n:,}" for n in order(row["draws"] for row in noisy or rows)]
+    exact = " (at sigma_d 0, of the one that there is)" if 0 < len(noisy) < len(rows) else ""
+    chips = f"{_listed(draws)} simulated chips{exact}"
     several = [str(count) for count in counts if count > 1]
     one = f"over {chips} of one training, which do not speak of other trainings"
     if not several:
