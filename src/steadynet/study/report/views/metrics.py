@@ -74,7 +74,7 @@ METRICS: Mapping[str, Metric] = {
             "ekl",
             "ekl",
             "EKL of correct predictions, nats",
-            "EKL: how unsure correct predictions are",
+            "EKL of correct predictions",
             higher_is_better=False,
         ),
         Metric(
