@@ -13,7 +13,8 @@ from matplotlib.image import imread
 
 from steadynet.errors import SteadyNetError
 from steadynet.study.report.content import Chart, Panel, Point, Series
-from steadynet.study.report.drawing import draw, figure, limits, style
+from steadynet.study.report.drawing import draw, figure, style
+from steadynet.study.report.limits import limits
 from steadynet.study.report.views import view_from
 from study.rows import figure3
 

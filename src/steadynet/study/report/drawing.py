@@ -21,8 +21,9 @@ from steadynet.errors import check_choice
 from steadynet.files import write_atomically
 from steadynet.report.figures import COLOURS, MARKERS
 from steadynet.report.rows import order
-from steadynet.study.report.content import Chart, Panel, Point
+from steadynet.study.report.content import Chart, Panel
 from steadynet.study.report.drawing_marks import bars, curve, scatter, violins
+from steadynet.study.report.limits import limits
 
 # No dots: those are the published numbers'.
 LINES: tuple[Any, ...] = ("-", "--", "-.", (0, (6, 1.5, 1, 1.5, 1, 1.5)))
@@ -137,26 +138,6 @@ def _panel(axes: Axes, chart: Chart, panel: Panel, styles: Mapping[str, Style]) 
     low, high = limits(points, percent=chart.y_label.endswith("%"))
     if high > low:
         (axes.set_xlim if chart.kind in ("violin", "bar") else axes.set_ylim)(low, high)
-
-
-def limits(points: Sequence[Point], *, percent: bool) -> tuple[float, float]:
-    """Return the ends of the axis of values: all values and their intervals, but no interval that would flatten the rest.
-
-    Student's interval of two trainings may reach many times as far as all values lie apart, and knows nothing of 0 and 100 %.
-    """
-    values = [v for p in points for v in (p.y, *p.values) if math.isfinite(v)]
-    if not values:
-        return 0.0, 0.0
-    low, high = min(values), max(values)
-    # Values that are all but equal get a frame that shows them so.
-    least = max(1e-2 * max(abs(low), abs(high)), 1e-9)
-    reach = max(high - low, least)
-    ends = [end for p in points for end in (p.lo, p.hi) if math.isfinite(end)]
-    low = max(min([low, *ends]), low - reach)
-    high = min(max([high, *ends]), high + reach)
-    pad = max(0.04 * (high - low), 0.5 * (least - (high - low)))
-    low, high = low - pad, high + pad
-    return (max(low, -1.0), min(high, 101.0)) if percent else (low, high)
 
 
 def _legend(made: Figure, chart: Chart, grid: Any, *, sideways: bool) -> None:

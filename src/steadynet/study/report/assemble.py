@@ -1,0 +1,153 @@
+"""From a plan to what a report says of each study: rows through views, settings, what is missing, and the commands."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from steadynet.report.rows import order
+from steadynet.study.cells import written
+from steadynet.study.estimate import Estimates, duration
+from steadynet.study.plan import Plan
+from steadynet.study.report.content import Block, StudyContent
+from steadynet.study.report.findings import findings
+from steadynet.study.report.views import View, view_from
+from steadynet.study.rows import Row, rows_of
+from steadynet.study.specification import Study
+from steadynet.study.store import Place
+
+
+def views_of(study: Study) -> tuple[View, ...]:
+    """Return the views that a study asks for.
+
+    Raises:
+        SteadyNetError: If one cannot be used, or names an axis that the study does not have.
+    """
+    views = tuple(view_from(written) for written in study.report)
+    for view in views:
+        for axis in view.axes_used:
+            if axis != "sigma_d":  # every row has one, whatever the axes
+                study.axis(axis)
+    return views
+
+
+def content_of(whole: Plan, study: Study, file: str, estimates: Estimates) -> tuple[StudyContent, list[Row]]:
+    """Return what a report says of one study, and the rows behind it.
+
+    Args:
+        whole: The plan.
+        study: One of its studies.
+        file: Its file, as a command names it.
+        estimates: What is known of cells' cost, for those that are not finished.
+
+    Raises:
+        SteadyNetError: If results cannot be read, or a view cannot be used.
+    """
+    views = views_of(study)
+    rows, missing = rows_of(whole, study, file)
+    expected = [
+        {**point.labels, "sigma_d": sigma_d} for _, point in whole.of(study) for sigma_d in point.sigma_d
+    ]
+    places = [place for place, _ in whole.of(study)]
+    blocks: list[Block] = []
+    if rows:
+        for number, view in enumerate(views, 1):
+            blocks += view.blocks(
+                rows,
+                key_prefix=f"{study.name}-{number}",
+                published_allowed=is_whole(places),
+                expected=expected,
+            )
+    return (
+        StudyContent(
+            name=study.name,
+            title=study.title,
+            question=study.question,
+            preset=study.preset,
+            setting=(*study.setting, *_setting(rows)),
+            blocks=tuple(blocks),
+            findings=findings(rows, views, published_allowed=is_whole(places)) if rows else (),
+            missing=tuple(_missing(place, point.labels, estimates) for place, point in missing),
+            commands=(
+                (f"all of {study.name}", _whole_command(study, file)),
+                *dict.fromkeys((_named(row), str(row["command"])) for row in rows),
+            ),
+            facts=_facts(rows),
+        ),
+        rows,
+    )
+
+
+def is_whole(places: Sequence[Place]) -> bool:
+    """Return whether a study's cells are the paper's nets on whole data sets, so that published numbers may stand beside them."""
+    return all(
+        place.cell.training.data.train_images is None
+        and place.cell.training.data.test_images is None
+        and place.cell.training.data.size in (None, 32)
+        and not place.cell.training.data.data.startswith("folder:")
+        and place.cell.training.model.model in ("vgg8", "resnet18")
+        and place.cell.training.model.model_options.get("width", 1) == 1
+        for place in places
+    )
+
+
+def _setting(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Return lines on what all rows share: device, chips, images, seeds."""
+    if not rows:
+        return ()
+    draws = order(row["draws"] for row in rows)
+    images = order(row["images"] for row in rows)
+    seeds = sorted({row["seed"] for row in rows})
+    steps = order(row["steps"] for row in rows)
+    return (
+        f"Tested on {_several(images)} test images and {_several(draws)} simulated chips for each network and sigma_d (seed "
+        f"{_several(order(row['evaluation_seed'] for row in rows))}), the same for all; trainings of {_several(steps)} steps "
+        f"with seeds {_several(seeds)}.",
+    )
+
+
+def _facts(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
+    facts: dict[str, list[str]] = {}
+    for row in rows:
+        for name, value in row["versions"].items():
+            facts.setdefault(name, []).append(str(value))
+    told = [(name, ", ".join(order(values))) for name, values in facts.items()]
+    dates = sorted(str(row["finished"])[:10] for row in rows if row["finished"])
+    if dates:
+        told.append(("trained", dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"))
+    old = sorted({name for row in rows for name in row["other_code"]})
+    if old:
+        told.append(
+            (
+                "by other code",
+                f"{sum(bool(row['other_code']) for row in rows)} rows, as {', '.join(old)} was then",
+            )
+        )
+    return tuple(told)
+
+
+def _missing(place: Place, labels: Mapping[str, Any], estimates: Estimates) -> str:
+    pace = estimates.pace(place)
+    state = place.state()
+    why = f" ({place.failure()})" if state == "failed" else ""
+    left = (
+        "its time is not known"
+        if pace is None
+        else f"about {duration(pace.seconds(place, whole=False))} left"
+    )
+    return f"{', '.join(f'{axis} {written(label)}' for axis, label in labels.items())}: {state}{why}, {left}"
+
+
+def _named(row: Row) -> str:
+    return ", ".join(f"{axis} {written(label)}" for axis, label in row["axes"].items())
+
+
+def _whole_command(study: Study, file: str) -> str:
+    preset = f" --preset {study.preset}" if study.preset else ""
+    return f"steadynet study run {shlex.quote(file)}{preset}"
+
+
+def _several(values: Sequence[Any]) -> str:
+    texts = [f"{value:,}" if isinstance(value, int) else str(value) for value in values]
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
