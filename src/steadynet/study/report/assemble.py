@@ -96,13 +96,13 @@ def _setting(rows: Sequence[Row]) -> tuple[str, ...]:
     """Return lines on what all rows share: device, chips, images, seeds."""
     if not rows:
         return ()
-    draws = order(row["draws"] for row in rows)
+    draws = order(row["draws"] for row in rows if row["sigma_d"] > 0) or [1]
     images = order(row["images"] for row in rows)
     seeds = sorted({row["seed"] for row in rows})
     steps = order(row["steps"] for row in rows)
     return (
-        f"Tested on {_several(images)} test images and {_several(draws)} simulated chips for each network and sigma_d (seed "
-        f"{_several(order(row['evaluation_seed'] for row in rows))}), the same for all; trainings of {_several(steps)} steps "
+        f"Tested on {_several(images)} test images and {_several(draws)} simulated chips for each network and sigma_d (one at "
+        f"sigma_d 0, where all are alike; seed {_several(order(row['evaluation_seed'] for row in rows))}), the same for all; trainings of {_several(steps)} steps "
         f"with seeds {_several(seeds)}.",
     )
 

@@ -23,7 +23,7 @@ from steadynet.report.figures import COLOURS, MARKERS
 from steadynet.report.rows import order
 from steadynet.study.report.content import Chart, Panel
 from steadynet.study.report.drawing_marks import bars, curve, scatter, violins
-from steadynet.study.report.limits import limits
+from steadynet.study.report.limits import frame
 
 # No dots: those are the published numbers'.
 LINES: tuple[Any, ...] = ("-", "--", "-.", (0, (6, 1.5, 1, 1.5, 1, 1.5)))
@@ -134,10 +134,9 @@ def _panel(axes: Axes, chart: Chart, panel: Panel, styles: Mapping[str, Style]) 
         )
         if 1 < len(ticks) <= 11 and (chart.kind == "curve" or all(tick.is_integer() for tick in ticks)):
             axes.set_xticks(ticks)
-    points = [point for series in panel.series for point in series.points]
-    low, high = limits(points, percent=chart.y_label.endswith("%"))
-    if high > low:
-        (axes.set_xlim if chart.kind in ("violin", "bar") else axes.set_ylim)(low, high)
+    ends = frame(chart, panel)
+    if ends is not None:
+        (axes.set_xlim if chart.kind in ("violin", "bar") else axes.set_ylim)(*ends)
 
 
 def _legend(made: Figure, chart: Chart, grid: Any, *, sideways: bool) -> None:
