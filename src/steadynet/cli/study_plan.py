@@ -12,12 +12,13 @@ from steadynet.cli.study_options import ChosenOptions, StudyOptions
 from steadynet.errors import SteadyNetError
 from steadynet.study.cells import told
 from steadynet.study.estimate import Estimates, Pace, duration
-from steadynet.study.plan import Plan, plan, select
+from steadynet.study.plan import Plan, plan, searches_for, select, select_waiting
 from steadynet.study.report.assemble import views_of
 from steadynet.study.specification import Study, read_study
 from steadynet.study.store import Place, State
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 STATES: tuple[State, ...] = ("finished", "running", "begun", "failed", "waiting")
@@ -91,6 +92,21 @@ def table(places: Sequence[Place], estimates: Estimates, *, whole: bool = False)
             _memory(pace),
         )
     return made
+
+
+def print_waiting(console: Console, options: Options, whole: Plan) -> None:
+    """Print the searches that points which are meant wait for, how far each is, and how many points that are."""
+    asked = options[ChosenOptions]
+    waiting = select_waiting(whole, tuple(asked.only or ()))
+    if not waiting:
+        return
+    for search in searches_for(whole, tuple(asked.only or ())):
+        why = search.failure()
+        line = f"{search.sought.named()}: {why or search.told()}"
+        console.print(f"search {line}", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"{len(waiting)} points wait for their searches", markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def total(places: Sequence[Place], estimates: Estimates, *, whole: bool = False) -> tuple[float, int]:

@@ -44,26 +44,36 @@ def main(argv: Sequence[str]) -> int:
         return 0
     from steadynet.cli.study_plan import chosen, planned
 
-    whole = planned(options, options[RunStudyOptions].run_options())
+    asked = options[RunStudyOptions]
+    whole = planned(options, asked.run_options())
     places = chosen(options, whole)
-    if options[RunStudyOptions].dry_run:
-        _estimate(options, places)
+    if asked.dry_run:
+        _estimate(options, whole, places)
         return 0
-    return _run(options, whole, places)
+    _set_threads(asked.threads)
+    from steadynet.cli.study_search import search
+
+    hopeless = search(options, whole)
+    if hopeless is not None:  # There was something to search for.
+        whole = planned(options, asked.run_options())
+        places = chosen(options, whole)
+    return max(_run(options, whole, places), 1 if hopeless else 0)
 
 
-def _estimate(options: Options, places: Sequence[Place]) -> None:
+def _estimate(options: Options, whole: Plan, places: Sequence[Place]) -> None:
     """Print the cells with an estimate; kinds of which nothing is known are measured."""
     from rich.console import Console
 
-    from steadynet.cli.study_plan import counts, table, total
+    from steadynet.cli.study_plan import counts, print_waiting, table, total
+    from steadynet.cli.study_search import after_searches, trials_left
     from steadynet.study.estimate import duration
 
     asked = options[RunStudyOptions]
     _set_threads(asked.threads)
     console = Console()
     estimates = _estimates(options, places)
-    for place in places:
+    trials, later = trials_left(options, whole), after_searches(options, whole)
+    for place in (*places, *trials, *later):
         if estimates.pace(place) is None:
             if asked.progress and sys.stderr.isatty():
                 print(f"measuring {asked.steps} steps of {place.cell.label()}", file=sys.stderr)
@@ -76,6 +86,14 @@ def _estimate(options: Options, places: Sequence[Place]) -> None:
         f"other on this machine; {asked.workers} at once: about {duration(seconds / asked.workers)}.",
         soft_wrap=True,
     )
+    if trials or later:
+        print_waiting(console, options, whole)
+        console.print(
+            f"Their {len(trials)} trials that are left: about {duration(total(trials, estimates)[0])}; the {len(later)} cells "
+            f"that come after them: about {duration(total(later, estimates)[0])}.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _run(options: Options, whole: Plan, places: Sequence[Place]) -> int:
@@ -84,7 +102,6 @@ def _run(options: Options, whole: Plan, places: Sequence[Place]) -> int:
     from steadynet.study.runner import run
 
     asked = options[RunStudyOptions]
-    _set_threads(asked.threads)
     left = [place for place in places if not place.finished()]
     if asked.limit is not None:
         left = list(whole.with_starts(left[: asked.limit]))

@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     from rich.console import Console
 
-    from steadynet.cli.study_plan import chosen, counts, name, planned, table, total
+    from steadynet.cli.study_plan import chosen, counts, name, planned, print_waiting, table, total
     from steadynet.study.estimate import Estimates, duration
     from steadynet.study.store import LOG
 
@@ -45,6 +45,11 @@ def main(argv: Sequence[str]) -> int:
                 markup=False,
                 soft_wrap=True,
             )
+    for search in whole.searches:
+        if search.chosen() is not None:
+            line = f"search {search.sought.named()}: {search.told()}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    print_waiting(console, options, whole)
     seconds, unknown = total(places, estimates)
     untold = (
         f", beside {unknown} of which nothing is known yet (study run --dry-run measures)" if unknown else ""

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -132,22 +132,29 @@ def test_identity(wanted: Wanted, cell: Cell, checksum: str) -> str:
     return _hash({"test": dataclasses.asdict(wanted), "images": checksum, "code": dict(code)})
 
 
-def cells_of(study: Study, found: Mapping[str, Mapping[str, Any]] | None = None) -> tuple[Cell, ...]:
+def cells_of(
+    study: Study,
+    found: Mapping[str, Mapping[str, Any]] | None = None,
+    waiting: Collection[str] = (),
+) -> tuple[Cell, ...]:
     """Return the study's cells, seed by seed if it has an axis of that name, so that a first picture comes early.
 
     Args:
         study: The study.
         found: Options that a search found, for points by `point_key`; they win over what is written.
+        waiting: Points, by `point_key`, that are left out, since a search has not found their options yet.
 
     Raises:
         SteadyNetError: If a point's options cannot be used, no point is left, or two are the same training and test.
     """
-    points = [(labels, _options(study, labels)) for labels in grid(study)]
+    points = [(labels, options_of(study, labels)) for labels in grid(study)]
     if not points:
         raise SteadyNetError(f"study {study.name}: the rules leave no cell: the grid is empty")
     made: dict[str, Cell] = {}
     seen: dict[tuple[str, Wanted], Mapping[str, Label]] = {}
     for labels, given in points:
+        if point_key(labels) in waiting:
+            continue
         options = merged(given, (found or {}).get(point_key(labels), {}))
         try:
             cell = _cell(study, labels, options)
@@ -213,7 +220,8 @@ def all_cells(studies: Sequence[Sequence[Cell]]) -> tuple[Cell, ...]:
     return tuple(sorted(made.values(), key=_depth))
 
 
-def _options(study: Study, labels: Mapping[str, Label]) -> dict[str, Any]:
+def options_of(study: Study, labels: Mapping[str, Label]) -> dict[str, Any]:
+    """Return the options of a point as written, without what a search found."""
     options = dict(study.base)
     for axis in study.axes:
         options = merged(options, dict(axis.values)[labels[axis.name]])
@@ -224,19 +232,33 @@ def _options(study: Study, labels: Mapping[str, Label]) -> dict[str, Any]:
 
 
 def _cell(study: Study, labels: Mapping[str, Label], options: Mapping[str, Any]) -> Cell:
-    training = training_of(options)
-    test = study.test
-    at = (float(options.get(SIGMA_D, 0.2)),) if test.sigma_d == "matched" else test.sigma_d
+    test, at = study.test, tested_at(study, options)
     tests = tuple(Wanted(float(sigma_d), test.draws, test.seed, test.batch_size) for sigma_d in at)
-    return Cell(options, training, tests, (Point(study.name, labels, at),), _parent(options))
+    return cell_of(options, tests, (Point(study.name, labels, at),))
+
+
+def tested_at(study: Study, options: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return the σ_d at which a study tests a network with these options."""
+    test = study.test
+    return (float(options.get(SIGMA_D, 0.2)),) if test.sigma_d == "matched" else test.sigma_d
+
+
+def cell_of(
+    options: Mapping[str, Any], tests: tuple[Wanted, ...] = (), points: tuple[Point, ...] = ()
+) -> Cell:
+    """Return the training that options make, with its tests.
+
+    Raises:
+        SteadyNetError: If the options cannot be used.
+    """
+    return Cell(options, training_of(options), tests, points, _parent(options))
 
 
 def _parent(options: Mapping[str, Any]) -> Cell | None:
     changes = options.get(INIT_FROM)
     if changes is None:
         return None
-    start = start_of(options, changes)
-    return Cell(start, training_of(start), (), (), _parent(start))
+    return cell_of(start_of(options, changes))
 
 
 def _depth(cell: Cell) -> int:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from steadynet.errors import SteadyNetError
-from steadynet.study.plan import OtherCode, plan, select
+from steadynet.extras import require_extra
+from steadynet.study.plan import OtherCode, Plan, plan, searches_for, select
 from steadynet.study.rows import Row, rows_of
 from steadynet.study.runner import OnOutcome, run
 from steadynet.study.specification import Study, read_study
@@ -24,6 +25,7 @@ def run_study(
     workers: int = 1,
     ray: str | None = None,
     gpus: float = 0,
+    storage: str | None = None,
     other_code: OtherCode = "refuse",
     options: Mapping[str, Any] | None = None,
     on_outcome: OnOutcome | None = None,
@@ -38,6 +40,7 @@ def run_study(
         workers: Cells at once on this machine.
         ray: "local" or HOST:PORT of a Ray cluster whose machines share the folder.
         gpus: GPUs of each cell on a Ray cluster.
+        storage: Where searches are kept, an SQLAlchemy URL; a file in the folder if None.
         other_code: What becomes of cells that another version of the code made: "refuse", "keep" or "rerun".
         options: Options of all trainings that change no numbers, such as data_root or accelerator.
         on_outcome: Called as each cell ends.
@@ -54,7 +57,21 @@ def run_study(
         made = read_study(Path(study), preset)
     else:
         made = study_from(study, preset)
-    whole = plan([made], Path(out), other_code=other_code, run_options=options)
+
+    def planned() -> Plan:
+        return plan([made], Path(out), other_code=other_code, run_options=options)
+
+    whole = planned()
+    searches = searches_for(whole, only)
+    if searches:
+        require_extra("study", "a search")
+        from steadynet.study.search_run import run_searches
+
+        hopeless = run_searches(searches, storage=storage, workers=workers, ray=ray, gpus=gpus)
+        if hopeless:
+            search, why = hopeless[0]
+            raise SteadyNetError(f"{search.sought.named()}: {why}")
+        whole = planned()
     chosen = select(whole, only=only)
     ended = run(whole, chosen, workers=workers, ray=ray, gpus=gpus, on_outcome=on_outcome)
     failed = [(place, outcome) for place, outcome in ended if outcome.end == "failed"]

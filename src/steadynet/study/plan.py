@@ -11,9 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from steadynet.errors import SteadyNetError, check_integer
+from steadynet.options.groups import DataOptions
 from steadynet.study import images
-from steadynet.study.cells import Cell, Point, all_cells, cells_of, joined, written
-from steadynet.study.specification import Study, picked
+from steadynet.study.cells import Cell, Point, all_cells, cells_of, joined, point_key, written
+from steadynet.study.flat import merged
+from steadynet.study.reading import picked
+from steadynet.study.search import options_from
+from steadynet.study.search_points import sought
+from steadynet.study.search_store import Planned, planned
+from steadynet.study.specification import Study
 from steadynet.study.store import BACKBONE, Images, Place, other_versions, place
 
 OtherCode = Literal["refuse", "keep", "rerun"]
@@ -29,11 +35,15 @@ class Plan:
         studies: The studies.
         out: Folder of all studies.
         places: Their cells, each after the one that it starts from.
+        searches: What is searched for, whether it is found or not.
+        waiting: Points that no cell stands for yet, each with the search that it waits for.
     """
 
     studies: tuple[Study, ...]
     out: Path
     places: tuple[Place, ...]
+    searches: tuple[Planned, ...] = ()
+    waiting: tuple[tuple[Point, Planned], ...] = ()
 
     def start(self, place: Place) -> Path | None:
         """Return the file of the weights that a cell starts from."""
@@ -80,11 +90,11 @@ def plan(
         other_code: What becomes of cells that another version of the code made: refuse, keep them, or run them again.
         run_options: Options of all trainings that do not change numbers: where data lie, what computes.
         data_as: For the name of a data set, another that stands for it, as a folder that holds a part of it.
-        found: What searches found: by study, by point, options.
+        found: What stands for searches' results that are not there: by study, by point, options.
 
     Raises:
-        SteadyNetError: If two studies have one name, a cell cannot be used, images cannot be had, or cells of another code
-            version are there and `other_code` is "refuse".
+        SteadyNetError: If two studies have one name, a cell cannot be used, images cannot be had, or cells or choices of another
+            code version are there and `other_code` is "refuse".
     """
     out = out.expanduser().absolute()  # Workers of a cluster run in folders of their own.
     names = [study.name for study in studies]
@@ -95,15 +105,54 @@ def plan(
         _replaced(dataclasses.replace(study, base={**study.base, **(run_options or {})}), data_as or {})
         for study in studies
     ]
-    cells = all_cells([cells_of(study, (found or {}).get(study.name)) for study in chosen])
-    sums: dict[Any, Images] = {}
-    for cell in cells:
-        if cell.training.data not in sums:
-            sums[cell.training.data] = images.known(cell.training.data, out)
-    places = tuple(place(cell, out, sums[cell.training.data], other_code == "keep") for cell in cells)
+    keep = other_code == "keep"
+    sums: dict[DataOptions, Images] = {}
+
+    def known(cell: Cell) -> Images:
+        data = cell.training.data
+        if data not in sums:
+            sums[data] = images.known(data, out)
+        return sums[data]
+
+    searches = tuple(
+        planned(one, out, known(one.cell(one.search.corners()[0])), keep_old=keep)
+        for study in chosen
+        for one in sought(study)
+    )
+    if other_code == "refuse":
+        _refuse_old_choices(searches)
+    options, waiting = _found(searches, found or {})
+    without = {(point.study, point_key(point.labels)) for point, _ in waiting}
+    cells = all_cells(
+        [
+            cells_of(study, options.get(study.name), {key for name, key in without if name == study.name})
+            for study in chosen
+        ]
+    )
+    places = tuple(place(cell, out, known(cell), keep) for cell in cells)
     if other_code == "refuse":
         _refuse_old(places, out)
-    return Plan(tuple(chosen), out, _merged(places))
+    return Plan(tuple(chosen), out, _merged(places), searches, waiting)
+
+
+def _found(
+    searches: Sequence[Planned], given: Mapping[str, Mapping[str, Mapping[str, Any]]]
+) -> tuple[dict[str, dict[str, dict[str, Any]]], tuple[tuple[Point, Planned], ...]]:
+    """Return what searches found, by study and point, and the points that wait for one, once each."""
+    found: dict[str, dict[str, dict[str, Any]]] = {
+        study: {point: dict(options) for point, options in points.items()} for study, points in given.items()
+    }
+    waiting: dict[tuple[str, str], tuple[Point, Planned]] = {}
+    for search in searches:
+        values = search.chosen()
+        for point in search.sought.points:
+            key = point_key(point.labels)
+            own = found.setdefault(point.study, {})
+            if values is not None:
+                own[key] = merged(options_from(values), own.get(key, {}))
+            elif key not in given.get(point.study, {}):
+                waiting.setdefault((point.study, key), (point, search))
+    return found, tuple(waiting.values())
 
 
 def _replaced(study: Study, data_as: Mapping[str, str]) -> Study:
@@ -118,7 +167,8 @@ def _replaced(study: Study, data_as: Mapping[str, str]) -> Study:
         for axis in study.axes
     )
     rules = tuple(dataclasses.replace(rule, options=changed(rule.options)) for rule in study.rules)
-    return dataclasses.replace(study, base=changed(study.base), axes=axes, rules=rules)
+    search = tuple(dataclasses.replace(one, options=changed(one.options)) for one in study.search)
+    return dataclasses.replace(study, base=changed(study.base), axes=axes, rules=rules, search=search)
 
 
 def _merged(places: Sequence[Place]) -> tuple[Place, ...]:
@@ -137,6 +187,17 @@ def _merged(places: Sequence[Place]) -> tuple[Place, ...]:
                 f"cells of {own.cell.label()} are trained alike but tested on different images: give them one test_images"
             )
     return tuple(by_folder.values())
+
+
+def _refuse_old_choices(searches: Sequence[Planned]) -> None:
+    for search in searches:
+        modules = search.changed()
+        if modules:
+            more = f" and {len(modules) - _SHOWN} more" if len(modules) > _SHOWN else ""
+            raise SteadyNetError(
+                f"what {search.path} chose is of another code version ({', '.join(modules[:_SHOWN])}{more} changed): "
+                "--other-code keep takes it as it is, --other-code rerun searches again"
+            )
 
 
 def _refuse_old(places: Sequence[Place], out: Path) -> None:
@@ -168,16 +229,42 @@ def select(
     Raises:
         SteadyNetError: If a term names no axis, label or folder, or nothing is left.
     """
-    chosen = list(whole.places)
+    chosen, waits = list(whole.places), bool(select_waiting(whole, only))
     for term in only:
         chosen = _kept(whole, chosen, term)
-        if not chosen:
+        if not chosen and not waits:
             raise SteadyNetError(f"--only {' '.join(only)} leaves no cell")
     if shard is not None:
         check_integer("shard's number of parts", shard[1], at_least=1)
         check_integer("shard", shard[0], at_least=1, at_most=shard[1])
         chosen = chosen[shard[0] - 1 :: shard[1]]
     return whole.with_starts(chosen)
+
+
+def select_waiting(whole: Plan, only: Sequence[str] = ()) -> tuple[tuple[Point, Planned], ...]:
+    """Return the points that wait for a search and are meant; a pattern for a folder's name means none of them.
+
+    Raises:
+        SteadyNetError: If a term names no label.
+    """
+    studies = {study.name: study for study in whole.studies}
+    return tuple(
+        (point, search)
+        for point, search in whole.waiting
+        if all("=" in term and matches(point, studies[point.study], term) for term in only)
+    )
+
+
+def searches_for(whole: Plan, only: Sequence[str] = ()) -> tuple[Planned, ...]:
+    """Return the searches that points which are meant wait for, each once."""
+    meant = {(point.study, point_key(point.labels)) for point, _ in select_waiting(whole, only)}
+    found = {
+        search.key: search
+        for search in reversed(whole.searches)
+        if search.chosen() is None
+        and any((point.study, point_key(point.labels)) in meant for point in search.sought.points)
+    }
+    return tuple(reversed(found.values()))
 
 
 def matches(point: Point, study: Study, term: str) -> bool | None:

@@ -14,6 +14,7 @@ A study is a YAML file (or the mapping that it holds) with one set of words, tho
     rules:                                                 # what depends on several axes
       - {when: {recipe: OVF, sigma_d: 0.2}, set: {beta: 0.01}}
     test: {sigma_d: matched, draws: 200}
+    search: [{over: {beta: [0.1, 0.01]}, when: {recipe: OVF}}]   # chosen on validation images
     report: [{view: curve}]
     presets: {small: {base: {epochs: 2}}}
 
@@ -22,7 +23,6 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,8 @@ from typing import Any, Literal, cast
 from steadynet.errors import SteadyNetError, check_integer, check_number, unknown
 from steadynet.options.yaml_file import read_yaml
 from steadynet.study.flat import Label, checked_options
+from steadynet.study.reading import as_label, as_list, as_mapping, check_keys, picked
+from steadynet.study.search import Search, searches_from
 
 KEYS = ("name", "title", "question", "base", "axes", "rules", "test", "search", "report", "presets")
 PRESET_KEYS = ("title", "question", "base", "axes", "rules", "test", "search", "report", "setting")
@@ -115,7 +117,7 @@ class Study:
         axes: The grid's directions.
         rules: What depends on several of them.
         test: How networks are tested.
-        search: Options that are searched for on the validation split, as written; see `study.search`.
+        search: Options that are searched for on the validation split.
         report: Views, as written; see `study.report.views`.
     """
 
@@ -126,7 +128,7 @@ class Study:
     axes: tuple[Axis, ...]
     rules: tuple[Rule, ...] = ()
     test: Test = field(default_factory=Test)
-    search: tuple[Mapping[str, Any], ...] = ()
+    search: tuple[Search, ...] = ()
     report: tuple[Mapping[str, Any], ...] = ()
     preset: str = ""
     setting: tuple[str, ...] = ()
@@ -166,8 +168,8 @@ def study(written: Mapping[str, Any], preset: str | None = None) -> Study:
     Raises:
         SteadyNetError: If a key is unknown (the nearest are named), a value is none that it takes, or the grid is empty.
     """
-    _check_keys("key of a study", written, KEYS)
-    presets = _mapping("presets", written.get("presets", {}))
+    check_keys("key of a study", written, KEYS)
+    presets = as_mapping("presets", written.get("presets", {}))
     merged, chosen = {key: value for key, value in written.items() if key != "presets"}, ""
     if preset is not None and preset not in presets:
         raise (
@@ -177,38 +179,46 @@ def study(written: Mapping[str, Any], preset: str | None = None) -> Study:
         )
     if presets:
         chosen = next(iter(presets)) if preset is None else preset
-        merged = _with_preset(merged, chosen, _mapping(f"preset {chosen}", presets[chosen]))
-    axes = _axes(_mapping("axes", merged.get("axes", {})))
+        merged = _with_preset(merged, chosen, as_mapping(f"preset {chosen}", presets[chosen]))
+    axes = _axes(as_mapping("axes", merged.get("axes", {})))
     name = str(merged.get("name", "study"))
     if not name or any(c in name for c in "/\\\0\n") or name.startswith("."):
         raise SteadyNetError(f"name {name!r} cannot name a file: take letters, digits and hyphens")
-    return Study(
+    made = Study(
         name=name,
         title=str(merged.get("title", name)),
         question=str(merged.get("question", "")),
-        base=checked_options("base", _mapping("base", merged.get("base", {}))),
+        base=checked_options("base", as_mapping("base", merged.get("base", {}))),
         axes=axes,
         rules=_rules(merged.get("rules", ()), axes),
-        test=_test(_mapping("test", merged.get("test", {}))),
-        search=tuple(_mapping("search", entry) for entry in _list("search", merged.get("search", ()))),
-        report=tuple(_mapping("report", entry) for entry in _list("report", merged.get("report", ()))),
+        test=_test(as_mapping("test", merged.get("test", {}))),
+        search=searches_from(merged.get("search", ()), {axis.name: axis.labels for axis in axes}),
+        report=tuple(as_mapping("report", entry) for entry in as_list("report", merged.get("report", ()))),
         preset=chosen,
-        setting=tuple(str(line) for line in _list("setting", merged.get("setting", ()))),
+        setting=tuple(str(line) for line in as_list("setting", merged.get("setting", ()))),
     )
+    if made.search:
+        from steadynet.study.search_points import sought  # which needs cells, and they this module
+
+        sought(made)
+    return made
 
 
 def _with_preset(merged: dict[str, Any], name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the study with a preset's changes: options and axes by name, rules after the others, the rest replaced."""
-    _check_keys(f"key of preset {name}", changes, PRESET_KEYS)
+    check_keys(f"key of preset {name}", changes, PRESET_KEYS)
     result = dict(merged)
     for key, value in changes.items():
         if key in ("base", "test"):
-            result[key] = {**_mapping(key, merged.get(key, {})), **_mapping(f"preset {name}: {key}", value)}
+            result[key] = {
+                **as_mapping(key, merged.get(key, {})),
+                **as_mapping(f"preset {name}: {key}", value),
+            }
         elif key == "rules":
-            result[key] = [*_list("rules", merged.get(key, ())), *_list(f"preset {name}: rules", value)]
+            result[key] = [*as_list("rules", merged.get(key, ())), *as_list(f"preset {name}: rules", value)]
         elif key == "axes":
             result[key] = _preset_axes(
-                _mapping("axes", merged.get("axes", {})), _mapping(f"preset {name}: axes", value)
+                as_mapping("axes", merged.get("axes", {})), as_mapping(f"preset {name}: axes", value)
             )
         else:
             result[key] = value
@@ -238,11 +248,13 @@ def _axes(written: Mapping[str, Any]) -> tuple[Axis, ...]:
         if isinstance(entries, Mapping):
             for label, options in cast("Mapping[Any, Any]", entries).items():
                 where = f"axis {name}, label {label}"
-                values.append((_label(where, label), checked_options(where, _mapping(where, options or {}))))
+                values.append(
+                    (as_label(where, label), checked_options(where, as_mapping(where, options or {})))
+                )
         else:
-            for value in _list(f"axis {name}", entries):
+            for value in as_list(f"axis {name}", entries):
                 options = checked_options(f"axis {name}", {name: value})
-                values.append((_label(f"axis {name}", options[name]), options))
+                values.append((as_label(f"axis {name}", options[name]), options))
         labels = [label for label, _ in values]
         if not values:
             raise SteadyNetError(
@@ -260,43 +272,26 @@ def _axes(written: Mapping[str, Any]) -> tuple[Axis, ...]:
 def _rules(written: Any, axes: Sequence[Axis]) -> tuple[Rule, ...]:
     labels = {axis.name: axis.labels for axis in axes}
     rules: list[Rule] = []
-    for number, entry in enumerate(_list("rules", written), 1):
+    for number, entry in enumerate(as_list("rules", written), 1):
         where = f"rule {number}"
-        rule = _mapping(where, entry)
-        _check_keys(f"key of {where}", rule, ("when", "set", "skip"))
+        rule = as_mapping(where, entry)
+        check_keys(f"key of {where}", rule, ("when", "set", "skip"))
         if "set" not in rule and rule.get("skip") is not True:
             raise SteadyNetError(f"{where} does nothing: give set: {{…}} or skip: true")
         if "skip" in rule and ("set" in rule or rule["skip"] is not True):
             raise SteadyNetError(f"{where}: skip: true stands alone, without set")
         when: dict[str, tuple[Label, ...]] = {}
-        for axis, wanted in _mapping(f"{where}: when", rule.get("when", {})).items():
+        for axis, wanted in as_mapping(f"{where}: when", rule.get("when", {})).items():
             if axis not in labels:
                 raise unknown(f"axis in {where}", axis, labels)
             when[axis] = picked(f"{where}: {axis}", wanted, labels[axis])
-        options = checked_options(where, _mapping(f"{where}: set", rule.get("set", {})))
+        options = checked_options(where, as_mapping(f"{where}: set", rule.get("set", {})))
         rules.append(Rule(when, options, "skip" in rule))
     return tuple(rules)
 
 
-def picked(where: str, wanted: Any, labels: Sequence[Label]) -> tuple[Label, ...]:
-    """Return one label or several, as written, checked against an axis's.
-
-    Raises:
-        SteadyNetError: If one is none of them; the nearest are named.
-    """
-    chosen = cast("list[Any]", wanted) if isinstance(wanted, list) else [wanted]
-    for label in chosen:
-        if label not in labels:
-            near = difflib.get_close_matches(str(label), [str(known) for known in labels], n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(near)}? " if near else ""
-            raise SteadyNetError(
-                f"{where} has no label {label!r}: {hint}known: {', '.join(map(str, labels))}"
-            )
-    return tuple(chosen)
-
-
 def _test(written: Mapping[str, Any]) -> Test:
-    _check_keys("key of test", written, ("sigma_d", "draws", "seed", "batch_size"))
+    check_keys("key of test", written, ("sigma_d", "draws", "seed", "batch_size"))
     values = dict(written)
     sigma_d = values.get("sigma_d", "matched")
     if isinstance(sigma_d, str):
@@ -308,27 +303,3 @@ def _test(written: Mapping[str, Any]) -> Test:
             check_number("test.sigma_d", value, at_least=0)
         values["sigma_d"] = tuple(float(value) for value in given)
     return Test(**values)
-
-
-def _label(where: str, label: Any) -> Label:
-    if isinstance(label, bool) or not isinstance(label, str | int | float):
-        raise SteadyNetError(f"{where} must be a text or a number, got {label!r}: give labels with options")
-    return label
-
-
-def _check_keys(what: str, written: Mapping[str, Any], known: Sequence[str]) -> None:
-    for key in written:
-        if key not in known:
-            raise unknown(what, key, known)
-
-
-def _mapping(what: str, value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise SteadyNetError(f"{what} must hold names with values, got {value!r}")
-    return cast("Mapping[str, Any]", value)
-
-
-def _list(what: str, value: Any) -> list[Any]:
-    if not isinstance(value, list | tuple):
-        raise SteadyNetError(f"{what} must be a list, got {value!r}")
-    return list(cast("Sequence[Any]", value))

@@ -14,6 +14,7 @@ from steadynet.study.report.content import Block, StudyContent
 from steadynet.study.report.findings import findings
 from steadynet.study.report.views import View, view_from
 from steadynet.study.rows import Row, rows_of
+from steadynet.study.search_store import Planned, told_searches
 from steadynet.study.specification import Study
 from steadynet.study.store import Place
 
@@ -65,10 +66,17 @@ def content_of(whole: Plan, study: Study, file: str, estimates: Estimates) -> tu
             title=study.title,
             question=study.question,
             preset=study.preset,
-            setting=(*study.setting, *_setting(rows)),
+            setting=(*study.setting, *_setting(rows), *told_searches(whole.searches, study.name)),
             blocks=tuple(blocks),
             findings=findings(rows, views, published_allowed=is_whole(places)) if rows else (),
-            missing=tuple(_missing(place, point.labels, estimates) for place, point in missing),
+            missing=(
+                *(_missing(place, point.labels, estimates) for place, point in missing),
+                *(
+                    _waiting(point.labels, search)
+                    for point, search in whole.waiting
+                    if point.study == study.name
+                ),
+            ),
             commands=(
                 (f"all of {study.name}", _whole_command(study, file)),
                 *dict.fromkeys((_named(row), str(row["command"])) for row in rows),
@@ -137,6 +145,12 @@ def _missing(place: Place, labels: Mapping[str, Any], estimates: Estimates) -> s
         else f"about {duration(pace.seconds(place, whole=False))} left"
     )
     return f"{', '.join(f'{axis} {written(label)}' for axis, label in labels.items())}: {state}{why}, {left}"
+
+
+def _waiting(labels: Mapping[str, Any], search: Planned) -> str:
+    """Return the line of a point whose options a search has not found yet."""
+    where = ", ".join(f"{axis} {written(label)}" for axis, label in labels.items())
+    return f"{where}: waits for the search for {', '.join(search.sought.search.over)} ({search.failure() or search.told()})"
 
 
 def _named(row: Row) -> str:
