@@ -77,7 +77,12 @@ def test_ovfs_own_temperature_is_the_one_that_its_feedback_comes_to() -> None:
 
 def test_convergence_trains_ten_seeds_at_035() -> None:
     cells = cells_of(paper("convergence"))
-    assert Counter(cell.training.recipe.name for cell in cells) == {"vanilla": 10, "noise": 20, "ovf": 10, "irs": 10}
+    assert Counter(cell.training.recipe.name for cell in cells) == {
+        "vanilla": 10,
+        "noise": 20,
+        "ovf": 10,
+        "irs": 10,
+    }
     assert {sigma_d for cell in cells for point in cell.points for sigma_d in point.sigma_d} == {0.35}
 
 

@@ -108,13 +108,18 @@ def test_the_views_of_the_papers_studies_can_be_made(path: Path) -> None:
 
 
 def test_keys_of_blocks_are_unique_plain_and_begin_as_told() -> None:
-    needed: dict[str, dict[str, str]] = {"table": {"columns": "sigma_d"}, "ranking": {"control": "W/"}}
+    claim = {"claim": "more", "better": {"recipe": "OVF"}, "than": {"recipe": "W/"}}
+    needed: dict[str, dict[str, object]] = {
+        "table": {"columns": "sigma_d"},
+        "ranking": {"control": "W/"},
+        "claims": {"claims": [claim]},
+    }
     blocks = [
         block
         for number, kind in enumerate(VIEWS)
-        for block in view_from({"view": kind, "panels": "panel", **needed.get(kind, {})}).blocks(
-            figure3(), key_prefix=f"Fig_3-{number}"
-        )
+        for block in view_from(
+            {"view": kind, **({} if kind == "claims" else {"panels": "panel"}), **needed.get(kind, {})}
+        ).blocks(figure3(), key_prefix=f"Fig_3-{number}")
     ]
     keys = [block.key for block in blocks]
     assert len(set(keys)) == len(keys) >= 9

@@ -13,6 +13,7 @@ from steadynet.study.plan import Plan
 from steadynet.study.report.content import Block, StudyContent
 from steadynet.study.report.findings import findings
 from steadynet.study.report.views import View, view_from
+from steadynet.study.report.views.claims import ClaimsView
 from steadynet.study.rows import Row, rows_of
 from steadynet.study.search_store import Planned, told_searches
 from steadynet.study.specification import Study
@@ -30,6 +31,8 @@ def views_of(study: Study) -> tuple[View, ...]:
         for axis in view.axes_used:
             if axis != "sigma_d":  # every row has one, whatever the axes
                 study.axis(axis)
+        if isinstance(view, ClaimsView):
+            view.check_labels({axis.name: axis.labels for axis in study.axes})
     return views
 
 
@@ -47,8 +50,11 @@ def content_of(whole: Plan, study: Study, file: str, estimates: Estimates) -> tu
     """
     views = views_of(study)
     rows, missing = rows_of(whole, study, file)
+    waiting = [point for point, _ in whole.waiting if point.study == study.name]
     expected = [
-        {**point.labels, "sigma_d": sigma_d} for _, point in whole.of(study) for sigma_d in point.sigma_d
+        {**point.labels, "sigma_d": sigma_d}
+        for point in (*(point for _, point in whole.of(study)), *waiting)
+        for sigma_d in point.sigma_d
     ]
     places = [place for place, _ in whole.of(study)]
     blocks: list[Block] = []
@@ -110,7 +116,8 @@ def _setting(rows: Sequence[Row]) -> tuple[str, ...]:
     steps = order(row["steps"] for row in rows)
     return (
         f"Tested on {_several(images)} test images and {_several(draws)} simulated chips for each network and sigma_d (one at "
-        f"sigma_d 0, where all are alike; seed {_several(order(row['evaluation_seed'] for row in rows))}), the same for all; trainings of {_several(steps)} steps "
+        f"sigma_d 0, where all are alike; seed {_several(order(row['evaluation_seed'] for row in rows))}), the same for all; "
+        f"trainings of {_several(steps)} steps "
         f"with seeds {_several(seeds)}.",
     )
 
@@ -144,7 +151,11 @@ def _missing(place: Place, labels: Mapping[str, Any], estimates: Estimates) -> s
         if pace is None
         else f"about {duration(pace.seconds(place, whole=False))} left"
     )
-    return f"{', '.join(f'{axis} {written(label)}' for axis, label in labels.items())}: {state}{why}, {left}"
+    return f"{_labels(labels)}: {state}{why}, {left}"
+
+
+def _labels(labels: Mapping[str, Any]) -> str:
+    return ", ".join(f"{axis} {written(label)}" for axis, label in labels.items())
 
 
 def _waiting(labels: Mapping[str, Any], search: Planned) -> str:
@@ -154,7 +165,7 @@ def _waiting(labels: Mapping[str, Any], search: Planned) -> str:
 
 
 def _named(row: Row) -> str:
-    return ", ".join(f"{axis} {written(label)}" for axis, label in row["axes"].items())
+    return _labels(row["axes"])
 
 
 def _whole_command(study: Study, file: str) -> str:

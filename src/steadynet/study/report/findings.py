@@ -8,6 +8,7 @@ from steadynet.report.rows import mean_of, order
 from steadynet.study import published as paper
 from steadynet.study.report.views import words
 from steadynet.study.report.views.base import View
+from steadynet.study.report.views.claims import ClaimsView
 from steadynet.study.report.views.convergence import ConvergenceView, failures
 from steadynet.study.report.views.curve import CurveView
 from steadynet.study.report.views.groups import Label, Row, label_text, shown
@@ -29,6 +30,8 @@ def findings(
     for view in views:
         if isinstance(view, RankingView):
             lines += _ranked(view, rows)
+        elif isinstance(view, ClaimsView):
+            lines += _claimed(view, rows)
         elif isinstance(view, ConvergenceView):
             lines += _failed(view, rows)
         elif published_allowed and isinstance(view, CurveView | TableView) and view.published is not None:
@@ -67,6 +70,25 @@ def _places(view: RankingView, standings: Sequence[Standing], several: bool) -> 
     if several:
         return f" at sigma_d {', '.join(parts)}"
     return f" ({parts[0]})" if parts[0] else ""
+
+
+def _claimed(view: ClaimsView, rows: Sequence[Row]) -> list[str]:
+    """Return a line for each claim: where it holds, and where not."""
+    found = view.found(shown(rows, view.where))
+    lines: list[str] = []
+    for claim in order(one.claim.words for one in found):
+        own = [one for one in found if one.claim.words == claim]
+        told: list[str] = []
+        for verdict in order(one.verdict for one in own):
+            mine = [one for one in own if one.verdict == verdict]
+            places = [
+                ", ".join(label_text(axis, label) for axis, label in one.place.items() if label != "")
+                + (f" ({difference_text(view.shown_metric, one.difference)})" if one.difference else "")
+                for one in mine
+            ]
+            told.append(f"{verdict} at {'; '.join(places)}")
+        lines.append(f"“{claim}” ({view.source}): {'. '.join(told)}.")
+    return lines
 
 
 def _failed(view: ConvergenceView, rows: Sequence[Row]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from steadynet.errors import SteadyNetError, unknown
 from steadynet.study.report.views.base import View
+from steadynet.study.report.views.claims import ClaimsView
 from steadynet.study.report.views.convergence import ConvergenceView
 from steadynet.study.report.views.cost import CostView
 from steadynet.study.report.views.curve import CurveView
@@ -21,7 +22,8 @@ from steadynet.study.report.views.violin import ViolinView
 __all__ = ["VIEWS", "View", "view_from"]
 
 VIEWS: Mapping[str, type[View]] = {
-    view.kind: view for view in (CurveView, TableView, ViolinView, ConvergenceView, RankingView, CostView)
+    view.kind: view
+    for view in (CurveView, TableView, ViolinView, ConvergenceView, RankingView, CostView, ClaimsView)
 }
 
 

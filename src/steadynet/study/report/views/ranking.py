@@ -112,11 +112,11 @@ class RankingView(View):
         value = math.nan if estimate is None else estimate.mean
         if str(name) == self.control:
             return Standing(panel, sigma_d, name, group, value, None, 0, CONTROL)
-        mine, theirs = (_by_seed(metric, g.rows) if g is not None else {} for g in (group, control))
+        mine, theirs = (by_seed(metric, g.rows) if g is not None else {} for g in (group, control))
         shared = paired(mine, theirs)
         seeds, difference = shared or (tuple(seed for seed in mine if seed in theirs), None)
-        verdict = _verdict(metric, group, control, difference)
-        return Standing(panel, sigma_d, name, group, value, difference, len(seeds), verdict)
+        decided = verdict(metric, group, control, difference)
+        return Standing(panel, sigma_d, name, group, value, difference, len(seeds), decided)
 
     def blocks(
         self,
@@ -245,7 +245,8 @@ def difference_text(metric: Metric, difference: Estimate) -> str:
     return ("+" if difference.mean > 0 else "−") + text
 
 
-def _by_seed(metric: Metric, rows: Sequence[Row]) -> dict[int, float]:
+def by_seed(metric: Metric, rows: Sequence[Row]) -> dict[int, float]:
+    """Return each training's value, in the metric's unit, by its seed."""
     return {
         int(row["seed"]): metric.scale * mean_of(row[metric.key])
         for row in rows
@@ -253,7 +254,8 @@ def _by_seed(metric: Metric, rows: Sequence[Row]) -> dict[int, float]:
     }
 
 
-def _verdict(metric: Metric, group: Group, control: Group | None, difference: Estimate | None) -> str:
+def verdict(metric: Metric, group: Group, control: Group | None, difference: Estimate | None) -> str:
+    """Return what a difference from the control decides."""
     if group.converged is False:
         return "not converged"
     if control is not None and control.converged is False:

@@ -1,0 +1,103 @@
+"""Claims: held to differences paired by seed, worked out by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from steadynet.errors import SteadyNetError
+from steadynet.study.report.content import Grid
+from steadynet.study.report.findings import findings
+from steadynet.study.report.views import view_from
+from study.rows import row
+
+MORE = {"claim": "OVF keeps more", "better": {"recipe": "OVF"}, "than": {"recipe": "W/"}}
+
+
+def rows(differences: dict[float, list[float]], **others: Any) -> list[dict[str, Any]]:
+    """W/ at 90 % and OVF by so many points more, for each σ_d and seed; vanilla beside them."""
+    made: list[dict[str, Any]] = []
+    for sigma_d, points in differences.items():
+        for seed, more in enumerate(points):
+            axes = {"sigma_d": sigma_d, "seed": seed}
+            made += [
+                row(0.9, axes={**axes, "recipe": "W/O"}),
+                row(0.9 + 0.001 * seed, axes={**axes, "recipe": "W/"}),
+                row(0.9 + 0.001 * seed + more / 100, axes={**axes, "recipe": "OVF"}, **others),
+            ]
+    return made
+
+
+def table(found: list[dict[str, Any]], **keys: Any) -> Grid:
+    [block] = view_from({"view": "claims", "claims": [MORE], **keys}).blocks(found, key_prefix="x")
+    assert isinstance(block, Grid)
+    return block
+
+
+def test_each_verdict_is_given_where_its_interval_says_so() -> None:
+    # Student's quantile for three pairs is 4.303: the half widths are 4.303 · s/√3.
+    differences = {
+        0.1: [3.0, 3.1, 3.2], 0.2: [-3.0, -3.1, -3.2], 0.3: [0.1, 0.0, -0.1], 0.4: [5.0, 0.0, -4.0], 0.5: [0.4, 0.5, 0.6],
+    }  # fmt: skip
+    made = table(rows(differences))
+    assert made.columns == ("claim", "sigma_d", "difference of accuracy", "verdict")
+    assert [line[-1].text for line in made.rows] == [
+        "holds",
+        "the opposite holds",
+        "does not hold: equivalent within 1 point",
+        "undecided",
+        "holds, by less than 1 point",
+    ]
+    first = made.rows[0][2]
+    assert first.value == pytest.approx(3.1)
+    assert first.hi is not None
+    assert first.hi - 3.1 == pytest.approx(4.302653 * 0.1 / 3**0.5, rel=1e-5)
+    lines = findings(rows(differences), [view_from({"view": "claims", "claims": [MORE]})])
+    assert lines[0].startswith("“OVF keeps more” (the paper): holds at sigma_d 0.1 (+3.10 ± 0.25)")
+
+
+def test_one_seed_decides_nothing_and_what_is_not_converged_neither() -> None:
+    assert [line[-1].text for line in table(rows({0.1: [5.0]})).rows] == ["undecided"]
+    slow = table(rows({0.1: [5.0, 5.1, 5.2]}, clean_accuracy=0.9))
+    assert [line[-1].text for line in slow.rows] == ["not converged"]
+
+
+def test_other_axes_are_paired_apart() -> None:
+    found = rows({0.1: [3.0, 3.1, 3.2]})
+    both = [{**one, "axes": {**one["axes"], "net": net}} for one in found for net in ("a", "b")]
+    made = table(both)
+    assert [[entry.text for entry in line[:2]] for line in made.rows] == [
+        ["OVF keeps more", "a"],
+        ["OVF keeps more", "b"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("claims", "told"),
+    [
+        ("OVF is better", "claims must be a list"),
+        ([], "claims must be a list"),
+        (["OVF is better"], "a claim must hold claim, better and than"),
+        ([{"claim": "x", "better": {"recipe": "OVF"}}], "a claim needs than"),
+        ([{**MORE, "then": {}}], "unknown key of a claim 'then': did you mean 'than'"),
+        ([{**MORE, "than": {"N": 1}}], "better and than must name the same axes"),
+        ([{**MORE, "than": {}}], "must hold axes with a label each"),
+    ],
+)
+def test_a_claim_that_says_nothing_is_refused(claims: Any, told: str) -> None:
+    with pytest.raises(SteadyNetError) as raised:
+        view_from({"view": "claims", "claims": claims})
+    assert told in str(raised.value)
+
+
+def test_a_claim_of_a_label_that_is_not_there_is_refused_with_the_nearest() -> None:
+    from steadynet.study.report.assemble import views_of
+    from steadynet.study.specification import study
+    from study.small import written
+
+    wrong = {**MORE, "better": {"recipe": "OVV"}}
+    with pytest.raises(
+        SteadyNetError, match="unknown label of axis recipe in a claim 'OVV': did you mean 'OVF'"
+    ):
+        views_of(study(written(report=[{"view": "claims", "claims": [wrong]}])))
