@@ -12,7 +12,8 @@ from steadynet.extras import require_extra
 COMMAND = Command(
     "study render",
     "Write what is finished of studies: one self-contained report.html, and for each study its figures as PNG, SVG and PDF, its "
-    "tables as Markdown and LaTeX, and all results as one tidy table, CSV and Parquet. What is not finished is listed with an estimate.",
+    "tables as Markdown and LaTeX, and all results as one tidy table, CSV and Parquet. What is not finished is listed with an "
+    "estimate.",
     (StudyOptions, RenderOptions),
     positional="files",
     examples=(
