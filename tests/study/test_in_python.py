@@ -24,7 +24,9 @@ def test_rows_come_back_from_a_mapping_and_from_its_file_alike(tmp_path: Path) -
     assert [row["accuracy"] for row in sn.run_study(read, out=tmp_path, only=["recipe=W/"])] == [
         rows[0]["accuracy"]
     ]
-    assert rows[0]["command"].startswith("steadynet study run small --only recipe=W/ sigma_d=0.1 seed=0")
+    assert rows[0]["command"] == "sn.run_study(…, only=['recipe=W/', 'sigma_d=0.1', 'seed=0'])"
+    again = sn.run_study(tmp_path / "small.yaml", out=tmp_path, only=["recipe=W/"])
+    assert again[0]["command"].endswith("small.yaml --only recipe=W/ sigma_d=0.1 seed=0")
 
 
 def test_a_cell_that_fails_is_told_after_the_others_are_done(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,8 @@ def test_figure_3_has_six_panels_with_the_papers_sigma_d_and_the_controls() -> N
             panel, recipe = str(point.labels["panel"]), str(point.labels["recipe"])
             recipes[panel] += point.labels["sigma_d"] == 0.2 and point.labels["seed"] == 0
             if recipe in ("OVF", "IRS"):
-                betas[panel, recipe] = getattr(cell.training.recipe.objective, "beta")  # noqa: B009
+                objective: Any = cell.training.recipe.objective
+                betas[panel, recipe] = objective.beta
         assert (cell.training.epochs, cell.training.training.batch_size) == (200, 128)
         assert cell.training.training.lr == (1e-3 if cell.training.model.model == "vgg8" else 1e-2)
     assert betas == {
@@ -71,7 +73,8 @@ def test_ovfs_own_temperature_is_the_one_that_its_feedback_comes_to() -> None:
             if point.labels["recipe"] == "W/, T of OVF":
                 beta = 1e-2 if "Tiny" in str(point.labels["panel"]) else 1e-1
                 expected = 4 / (1 - beta * (0.01 + 0.1 + 1))
-                assert cell.training.recipe.objective.temperature == pytest.approx(expected, abs=1e-4)
+                objective: Any = cell.training.recipe.objective
+                assert objective.temperature == pytest.approx(expected, abs=1e-4)
 
 
 def test_convergence_trains_ten_seeds_at_035() -> None:

@@ -22,7 +22,7 @@ class StudyOptions:
         preset: Which preset of the studies; the first one that each has by default.
         out: Folder of all studies: cells, which studies share, and reports.
         other_code: Cells that another version of the code made: refuse to go on, keep them as they are, or rerun them.
-        data_root: Folder that holds the data sets, or into which they are downloaded.
+        data_root: Folder that holds the data sets, or into which they are downloaded; the study's own, or data, by default.
         data_as: For a data set's name another that stands for it, as cifar100=folder:PATH for a folder with a part of it.
     """
 
@@ -30,7 +30,7 @@ class StudyOptions:
     preset: str | None = None
     out: str = "runs/studies"
     other_code: Literal["refuse", "keep", "rerun"] = "refuse"
-    data_root: str = "data"
+    data_root: str | None = None
     data_as: list[str] | None = None
 
     def __post_init__(self) -> None:
@@ -89,9 +89,9 @@ class RunStudyOptions:
         ray: Run on a Ray cluster whose nodes share the folder: HOST:PORT of its head, or local for one on this machine.
         ray_gpus: GPUs of each cell on a Ray cluster; one that asks for none sees none.
         storage: Where searches are kept: an SQLAlchemy URL, which several processes may share; a file in the folder by default.
-        accelerator: What computes.
-        devices: Processes of each training: one a GPU, or so many on the CPU.
-        nodes: Machines of each training.
+        accelerator: What computes; the study's own choice, or auto, by default.
+        devices: Processes of each training: one a GPU, or so many on the CPU; the study's own number, or 1, by default.
+        nodes: Machines of each training; the study's own number, or 1, by default.
         threads: CPU threads of torch; its own choice by default.
         progress: Show a live table of the cells.
     """
@@ -103,16 +103,16 @@ class RunStudyOptions:
     ray: str | None = None
     ray_gpus: float = 0
     storage: str | None = None
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    devices: int = 1
-    nodes: int = 1
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] | None = None
+    devices: int | None = None
+    nodes: int | None = None
     threads: int | None = None
     progress: bool = True
 
     def __post_init__(self) -> None:
-        for what in ("steps", "workers", "devices", "nodes"):
+        for what in ("steps", "workers"):
             check_integer("--" + what, getattr(self, what), at_least=1)
-        for what in ("limit", "threads"):
+        for what in ("limit", "threads", "devices", "nodes"):
             if getattr(self, what) is not None:
                 check_integer("--" + what, getattr(self, what), at_least=1)
         if self.ray is not None:
@@ -122,11 +122,12 @@ class RunStudyOptions:
         check_number("--ray-gpus", self.ray_gpus, at_least=0)
         if self.ray_gpus and self.ray is None:
             raise SteadyNetError("--ray-gpus is for --ray: leave it out, or name a cluster")
-        if self.workers > 1 and (self.devices > 1 or self.nodes > 1):
+        several = max(self.devices or 1, self.nodes or 1) > 1
+        if self.workers > 1 and several:
             raise SteadyNetError(
                 "--workers runs several cells on one device each: leave out --devices and --nodes, or --workers"
             )
-        if self.ray is not None and (self.devices > 1 or self.nodes > 1):
+        if self.ray is not None and several:
             raise SteadyNetError(
                 "--ray spreads cells over a cluster, one device each: leave out --devices and --nodes"
             )

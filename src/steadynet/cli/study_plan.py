@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -40,13 +42,29 @@ def planned(options: Options, run_options: dict[str, Any] | None = None) -> Plan
         except SteadyNetError as error:
             # Before hours of training, not after.
             raise SteadyNetError(f"study {file}: {error}") from None
-    return plan(
+    made = plan(
         studies,
         Path(asked.out),
         other_code=asked.other_code,
-        run_options={"data_root": str(Path(asked.data_root).expanduser().absolute()), **(run_options or {})},
+        run_options={**_data_root(asked), **(run_options or {})},
         data_as=asked.other_data(),
     )
+    return dataclasses.replace(made, words=_words(asked))
+
+
+def _data_root(asked: StudyOptions) -> dict[str, Any]:
+    """Return where data lie, if it is said; absolute, since workers of a cluster run in folders of their own."""
+    return (
+        {} if asked.data_root is None else {"data_root": str(Path(asked.data_root).expanduser().absolute())}
+    )
+
+
+def _words(asked: StudyOptions) -> str:
+    """Return the words that a command needs beside the study, to find data and results where this one does."""
+    words = ["--out", asked.out] if asked.out != StudyOptions.out else []
+    words += [] if asked.data_root is None else ["--data-root", asked.data_root]
+    words += ["--data-as", *asked.data_as] if asked.data_as else []
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def chosen(options: Options, whole: Plan) -> tuple[Place, ...]:

@@ -48,6 +48,8 @@ def main(argv: Sequence[str]) -> int:
     whole = planned(options, asked.run_options())
     places = chosen(options, whole)
     if asked.dry_run:
+        if asked.limit is not None:
+            places = whole.with_starts([place for place in places if not place.finished()][: asked.limit])
         _estimate(options, whole, places)
         return 0
     _set_threads(asked.threads)
@@ -138,9 +140,16 @@ def _closing(places: Sequence[Place], done: Sequence[tuple[Place, Outcome]]) -> 
     failed = [(place, outcome) for place, outcome in done if outcome.end == "failed"]
     for place, outcome in failed:
         print(f"failed: {name(place)}: {outcome.message} (log: {place.folder / LOG})", file=sys.stderr)
-    busy = sum(outcome.end == "busy" for _, outcome in done)
-    if busy:
-        print(f"{busy} cells are being done by other processes")
+    for end, told in (
+        ("busy", "being done by other processes"),
+        (
+            "waiting",
+            "waiting for trainings that they start from, which are not finished: run the study again when they are",
+        ),
+    ):
+        count = sum(outcome.end == end for _, outcome in done)
+        if count:
+            print(f"{count} cells are {told}")
     print(f"{len(places)} cells: {counts(places)}")
     return 1 if failed else 0
 

@@ -32,7 +32,7 @@ def search(options: Options, whole: Plan) -> list[str] | None:
     if not searches:
         return None
     asked = options[RunStudyOptions]
-    if asked.devices > 1 or asked.nodes > 1:
+    if max(asked.devices or 1, asked.nodes or 1) > 1:
         raise SteadyNetError(
             "a search trains each trial on one device: run the study without --devices and --nodes until its searches are done"
         )

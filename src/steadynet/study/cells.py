@@ -75,8 +75,9 @@ class Cell:
                 f.name: getattr(made.data, f.name)
                 for f in dataclasses.fields(made.data)
                 if f.name not in _WHERE
-            },
-            "model": {"name": made.model.model, "options": made.model.model_options},
+            }
+            | {"data": made.data.data.partition(":")[0]},
+            "model": {"name": made.model.model, "options": _plain_numbers(made.model.model_options)},
             "device": dataclasses.asdict(made.device) | {"law": type(made.device.variation).__name__},
             "recipe": recipe,
             "training": {
@@ -263,6 +264,14 @@ def _parent(options: Mapping[str, Any]) -> Cell | None:
 
 def _depth(cell: Cell) -> int:
     return 0 if cell.parent is None else 1 + _depth(cell.parent)
+
+
+def _plain_numbers(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with 1 for 1.0: they are the same network."""
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in options.items()
+    }
 
 
 def _hash(value: Any) -> str:

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib
 import importlib.util
 from collections.abc import Iterable, Mapping
 from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 
+from steadynet.errors import SteadyNetError
 from steadynet.models.names import MODELS
+from steadynet.options.build import make_cwd_importable
 from steadynet.recipes import Recipe
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -24,11 +28,11 @@ _CHOSEN = ("steadynet.recipes.", "steadynet.models.")
 _PHYSICS = ("randomness", "mapping", "chip", "nvm.*")
 _TRAINING = (
     *_PHYSICS, "loader", "data.*", "recipes.base", "recipes.variation",
-    "training.module", "training.forwards", "training.fit", "training.callbacks",
+    "training.module", "training.forwards", "training.fit", "training.callbacks", "training.settings", "options.build",
 )  # fmt: skip
 _TESTING = (
-    *_PHYSICS, "programmer", "data.*", "montecarlo.session", "montecarlo.evaluator", "montecarlo.forward",
-    "montecarlo.images", "montecarlo.chunks", "montecarlo.engine", "montecarlo.metrics",
+    *_PHYSICS, "programmer", "loader", "data.*", "montecarlo.session", "montecarlo.evaluator", "montecarlo.forward",
+    "montecarlo.images", "montecarlo.chunks", "montecarlo.engine", "montecarlo.metrics", "montecarlo.result",
 )  # fmt: skip
 
 Code = Mapping[str, str]
@@ -44,6 +48,13 @@ def training_code(model: str, recipe: Recipe) -> Code:
 def testing_code(model: str) -> Code:
     """Return the digests of the modules that a test's numbers come from, by their names."""
     return _digests([*_expanded(_TESTING), *_used(_model_modules(model))])
+
+
+def forget() -> None:
+    """Read sources anew from here on: they may have changed since they were read."""
+    importlib.invalidate_caches()
+    for cached in (_imports, _file, _digest):
+        cached.cache_clear()
 
 
 def changed(old: Code, new: Code) -> list[str]:
@@ -94,7 +105,11 @@ def _expanded(patterns: Iterable[str]) -> list[str]:
 
 
 def _used(names: Iterable[str]) -> list[str]:
-    """Return modules and those that they import, among recipes and models; a user's own module counts alone."""
+    """Return modules and those that they import: of ours those of recipes and models, of a user's own those that lie beside it.
+
+    Raises:
+        SteadyNetError: If a user's module has no source that can be found.
+    """
     found: dict[str, None] = {}
     waiting = list(names)
     while waiting:
@@ -102,18 +117,44 @@ def _used(names: Iterable[str]) -> list[str]:
         if name in found:
             continue
         found[name] = None
+        path = _file(name)
+        if path is None:
+            raise SteadyNetError(
+                f"module {name} has no Python source that can be found: a study must know the code of what it trains"
+            )
         if name.startswith(_CHOSEN):
             waiting += [other for other in _imports(name) if other.startswith(_CHOSEN) and _file(other)]
+        elif not name.startswith(_PACKAGE + "."):
+            waiting += [other for other in _imports(name) if _is_beside(other, name, path)]
     return [name for name in found if name not in ("steadynet.recipes.recipe",)]
+
+
+def _is_beside(other: str, name: str, path: Path) -> bool:
+    """Return whether a module is part of the same package as another, or lies in its folder: a user's own code."""
+    if other.partition(".")[0] in ("torch", "torchvision", _PACKAGE):
+        return False
+    theirs = _file(other)
+    own = path.parents[name.count(".") + (path.name == "__init__.py")] if "." in name else path.parent
+    return theirs is not None and own in theirs.parents and "site-packages" not in theirs.parts
 
 
 @cache
 def _imports(name: str) -> tuple[str, ...]:
+    """Return the modules that one imports, relative imports resolved; of `from a import b` both a and a.b, if it is one."""
     path = _file(name)
     if path is None:
         return ()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return tuple(node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module)
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    found: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found.append(module)
+            found += [f"{module}.{alias.name}" for alias in node.names if _file(f"{module}.{alias.name}")]
+    return tuple(dict.fromkeys(one for one in found if one))
 
 
 @cache
@@ -121,11 +162,33 @@ def _file(name: str) -> Path | None:
     if name.startswith(_PACKAGE + "."):
         path = _ROOT.joinpath(*name.split(".")[1:]).with_suffix(".py")
         return path if path.is_file() else None
+    make_cwd_importable()
+    top, *rest = name.split(".")
+    # Found without being imported: a user's package may do anything then, and be long gone from where it was.
+    spec = PathFinder.find_spec(top)
+    if spec is None:
+        return _by_other_finders(name)
+    if not rest:
+        return _source(spec.origin)
+    for folder in spec.submodule_search_locations or ():
+        base = Path(folder).joinpath(*rest)
+        for path in (base.with_suffix(".py"), base / "__init__.py"):
+            if path.is_file():
+                return path
+    return None
+
+
+def _by_other_finders(name: str) -> Path | None:
+    """Return the source of a module that no folder of the path holds, as of an editable installation."""
     try:
         spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
+    except (ImportError, ValueError, AttributeError):
         return None
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+    return _source(spec.origin if spec else None)
+
+
+def _source(origin: str | None) -> Path | None:
+    return Path(origin) if origin and origin.endswith(".py") else None
 
 
 def _digests(names: Iterable[str]) -> dict[str, str]:

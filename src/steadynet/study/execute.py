@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import platform
 import time
@@ -34,7 +35,7 @@ from steadynet.options.build import (
     training_hardware,
     training_settings,
 )
-from steadynet.study import images
+from steadynet.study import code_version, images
 from steadynet.study.cells import Wanted
 from steadynet.study.code_version import testing_code
 from steadynet.study.memory import Peak
@@ -45,14 +46,16 @@ from steadynet.study.store import (
     LOCK,
     LOG,
     RESULT,
+    TESTS,
     TRAINING,
     Place,
     describe,
     make_folder,
 )
 from steadynet.training import fit
+from steadynet.training.checkpoints import load_checkpoint
 
-End = Literal["finished", "failed", "busy"]
+End = Literal["finished", "failed", "busy", "waiting"]
 # A look at the state of a cell takes its lock for an instant.
 _PATIENCE = 5.0
 
@@ -66,17 +69,22 @@ class Job:
         start: File of the weights that it starts from; None from scratch.
         out: Folder of the studies.
         progress: Whether a progress bar is shown.
+        start_is_old: Whether those weights are of another version of the code, which are kept.
     """
 
     place: Place
     start: Path | None
     out: Path
     progress: bool = False
+    start_is_old: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a cell ended: finished, failed, or left to the process that is at it; and why it failed, in one line."""
+    """How a cell ended, and why if it failed, in one line.
+
+    It is busy if another process is at it, and waiting if another process is at the training that it starts from.
+    """
 
     end: End
     message: str = ""
@@ -99,7 +107,15 @@ def run_cell(job: Job) -> Outcome:
     if place.finished():
         return Outcome("finished")
     if job.start is not None and not job.start.is_file():
-        return Outcome("failed", f"the training that it starts from is not finished: {job.start.parent.name}")
+        return Outcome(
+            "waiting", f"the training that it starts from is not finished: {job.start.parent.name}"
+        )
+    if job.start_is_old and not place.trained():
+        return Outcome(
+            "failed",
+            f"it starts from a training of another code version ({job.start.parent.name if job.start else ''}), which is kept: "
+            "take --other-code rerun, so that both are of this one",
+        )
     make_folder(place)
     lock = FileLock(place.folder / LOCK)
     try:
@@ -137,7 +153,9 @@ def _run(job: Job, tell: Callable[[str], None]) -> None:
         load_state(model, place.folder / BACKBONE)
     else:
         check_model(model, data)
-        tell("training goes on" if (place.folder / CHECKPOINT).is_file() else "training")
+        for test in (place.folder / TESTS).glob("*.json"):
+            test.unlink()  # Of weights that are no more.
+        tell("training goes on" if _can_resume(place.folder / CHECKPOINT, tell) else "training")
         _train(job, model, data)
     for wanted in place.missing():
         tell(f"testing at sigma_d {wanted.sigma_d:g}")
@@ -148,11 +166,13 @@ def _run(job: Job, tell: Callable[[str], None]) -> None:
 def _train(job: Job, model: nn.Module, data: DataSplits) -> None:
     place, peak = job.place, Peak()
     found = _fitted(job, model, data)
+    _check_code(place)
     save_backbone(model, place.folder / BACKBONE)
     write_json_atomically(
         place.folder / RESULT,
         {
             **found,
+            "weights": weights_checksum(place.folder),
             "train_sigma_d": place.cell.training.train_sigma_d,
             "train_images": len(data.train),
             "validation_images": len(data.validation),
@@ -195,6 +215,38 @@ def _fitted(job: Job, model: nn.Module, data: DataSplits) -> dict[str, Any]:
     }
 
 
+def _check_code(place: Place) -> None:
+    """Raise if the code on disk is no longer the one that the cell is named for: which of the two was run is not known.
+
+    Raises:
+        SteadyNetError: If a module that takes part has changed since the cells were planned.
+    """
+    code_version.forget()
+    if not place.old and place.cell.folder(place.images.training).rpartition("-")[2] not in place.folder.name:
+        raise SteadyNetError(
+            "the code changed while it was trained: run the study again, from an installation that is not edited meanwhile"
+        )
+
+
+def weights_checksum(folder: Path) -> str:
+    """Return the checksum of a cell's weights."""
+    return hashlib.sha256((folder / BACKBONE).read_bytes()).hexdigest()[:16]
+
+
+def _can_resume(checkpoint: Path, tell: Callable[[str], None]) -> bool:
+    """Return whether there is a checkpoint to go on from; one that cannot be read is set aside."""
+    if not checkpoint.is_file():
+        return False
+    try:
+        load_checkpoint(checkpoint)
+    except SteadyNetError as error:
+        aside = checkpoint.with_name(f"damaged-{checkpoint.name}")
+        checkpoint.replace(aside)
+        tell(f"{error}; set aside as {aside.name}, and trained anew")
+        return False
+    return True
+
+
 def _join_training(job: Job) -> None:
     """Take part in a training as one of the processes that do not write."""
     made = job.place.cell.training
@@ -222,6 +274,7 @@ def _test(place: Place, model: nn.Module, wanted: Wanted, data: DataSplits) -> N
         place.tests[wanted],
         {
             "test": dataclasses.asdict(wanted),
+            "weights": place.result().get("weights"),
             "images": place.images.test if wanted.split == "test" else place.images.training,
             "code": dict(testing_code(made.model.model)),
             "result": result.to_dict(),

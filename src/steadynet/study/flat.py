@@ -11,13 +11,14 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 from steadynet.errors import SteadyNetError, check_integer, check_number, unknown
 from steadynet.nvm.device import Device
 from steadynet.options.groups import DataOptions, DeviceOptions, ModelOptions, RecipeOptions, TrainingOptions
 from steadynet.options.types import expected, fits, members
 from steadynet.recipes import Recipe
+from steadynet.recipes.recipe import ROLES
 
 Label = str | int | float
 GROUPS = (DataOptions, ModelOptions, DeviceOptions, RecipeOptions, TrainingOptions)
@@ -74,6 +75,10 @@ def checked_options(where: str, written: Mapping[str, Any]) -> dict[str, Any]:
         kind = types[name]
         if str not in members(kind):
             value = _number(value)
+        if value is None and type(None) not in get_args(kind):
+            raise SteadyNetError(
+                f"{where}: {name} takes {expected(kind)}, got null: leave it out for its default"
+            )
         if value is not None and not fits(value, kind):
             raise SteadyNetError(f"{where}: {name} takes {expected(kind)}, got {value!r}")
         if members(kind) == (float,) and value is not None:
@@ -159,6 +164,7 @@ def training_of(options: Mapping[str, Any]) -> Training:
     if recipe.variation.device(device) is None:
         # Training that sees no noise chooses its epoch without any: it is the same training for every device.
         device = device.at(0.0)
+    _check_parts(recipe)
     trained = recipe.variation.device(device)
     recipe.objective.check(trained.sigma_d if trained else 0.0)
     return Training(
@@ -170,6 +176,19 @@ def training_of(options: Mapping[str, Any]) -> Training:
         epochs,
         seed,
     )
+
+
+def _check_parts(recipe: Recipe) -> None:
+    """Refuse a user's own part with settings that are no fields: two that differ in them would pass for one training."""
+    for role in ROLES:
+        part: Any = getattr(recipe, role)
+        fields = {f.name for f in dataclasses.fields(part)} if dataclasses.is_dataclass(part) else set[str]()
+        hidden = sorted(set(getattr(part, "__dict__", {})) - fields)
+        if hidden:
+            raise SteadyNetError(
+                f"recipe {recipe.name!r}: its {role} {type(part).__name__} keeps {', '.join(hidden)}, no field of a dataclass, "
+                "so a study could not tell two of them apart: make it a frozen dataclass with these as fields"
+            )
 
 
 def _number(value: Any) -> Any:

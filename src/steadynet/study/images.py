@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FOLDER = "images"
 
-_loaded: dict[DataOptions, DataSplits] = {}
+_loaded: dict[tuple[DataOptions, str], DataSplits] = {}
 
 
 def load(options: DataOptions) -> DataSplits:
@@ -29,11 +29,12 @@ def load(options: DataOptions) -> DataSplits:
     """
     from steadynet.options.build import load_data
 
-    if options not in _loaded:
+    key = (options, _fingerprint(options))
+    if key not in _loaded:
         found = load_data(options)
         _loaded.clear()
-        _loaded[options] = found
-    return _loaded[options]
+        _loaded[key] = found
+    return _loaded[key]
 
 
 def known(options: DataOptions, out: Path) -> Images:
@@ -44,8 +45,9 @@ def known(options: DataOptions, out: Path) -> Images:
     """
     path = _kept(options, out)
     names = tuple(f.name for f in dataclasses.fields(Images))
-    if path.is_file():
-        kept = read_json(path, names)
+    seen = _fingerprint(options)
+    kept = read_json(path, names) if path.is_file() else None
+    if kept is not None and kept.get("seen", "") == seen:
         values: dict[str, Any] = {name: kept[name] for name in names}
         values["shape"] = tuple(kept["shape"])
         return Images(**values)
@@ -54,7 +56,7 @@ def known(options: DataOptions, out: Path) -> Images:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SteadyNetError(f"cannot make {path.parent} ({error.strerror}): give another --out") from error
-    write_json_atomically(path, {"options": _named(options), **dataclasses.asdict(found)})
+    write_json_atomically(path, {"options": _named(options), **dataclasses.asdict(found), "seen": seen})
     return found
 
 
@@ -84,6 +86,18 @@ def check(options: DataOptions, expected: Images, out: Path) -> DataSplits:
             f"the images of {options.data} have changed since {_kept(options, out)} was written: delete it, and run again"
         )
     return data
+
+
+def _fingerprint(options: DataOptions) -> str:
+    """Return what tells, without reading them, whether a folder's images have changed; "" for a named set, which does not."""
+    kind, _, folder = options.data.partition(":")
+    if kind != "folder":
+        return ""
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).rglob("*")):
+        stat = path.stat()
+        digest.update(f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _kept(options: DataOptions, out: Path) -> Path:

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from steadynet.errors import SteadyNetError
+from steadynet.errors import SteadyNetError, unknown
 from steadynet.extras import require_extra
-from steadynet.study.plan import OtherCode, Plan, plan, searches_for, select
+from steadynet.study.cells import Point
+from steadynet.study.flat import RUN_OPTIONS
+from steadynet.study.plan import OtherCode, Plan, matches, plan, searches_for, select
 from steadynet.study.rows import Row, rows_of
 from steadynet.study.runner import OnOutcome, run
 from steadynet.study.specification import Study, read_study
@@ -51,12 +53,19 @@ def run_study(
     Raises:
         SteadyNetError: If the study cannot be used, or a cell failed (its log has the reason); the others are finished then.
     """
+    if isinstance(only, str):
+        raise SteadyNetError(f"only must be a list of terms, got the text {only!r}")
+    for name in options or {}:
+        if name not in RUN_OPTIONS:
+            raise unknown("option that changes no numbers", name, RUN_OPTIONS)
     if isinstance(study, Study):
         made = study
     elif isinstance(study, str | os.PathLike):
         made = read_study(Path(study), preset)
-    else:
+    elif isinstance(study, Mapping):
         made = study_from(study, preset)
+    else:
+        raise SteadyNetError(f"a study is a YAML file, a mapping or a Study, got {study!r}")
 
     def planned() -> Plan:
         return plan([made], Path(out), other_code=other_code, run_options=options)
@@ -81,6 +90,18 @@ def run_study(
             f"{len(failed)} of {len(ended)} cells failed; the first, {place.folder.name}: {outcome.message} (log: "
             f"{place.folder / 'log.txt'})"
         )
-    rows, _ = rows_of(whole, made, made.name)
+    left = [place for place in chosen if not place.finished()]
+    if left:
+        raise SteadyNetError(
+            f"{len(left)} of {len(chosen)} cells are being done by other processes ({left[0].folder.name}): "
+            "call again when they are done"
+        )
+    file = str(study) if isinstance(study, str | os.PathLike) else None
+    rows, _ = rows_of(whole, made, file)
     folders = {place.folder.name for place in chosen}
-    return [row for row in rows if row["cell"] in folders]
+    return [row for row in rows if row["cell"] in folders and _is_meant(row, whole, made, only)]
+
+
+def _is_meant(row: Row, whole: Plan, study: Study, only: Sequence[str]) -> bool:
+    point = Point(study.name, row["axes"], ())
+    return all(matches(point, study, term) is not False for term in only)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from steadynet.errors import SteadyNetError, check_integer
+from steadynet.errors import SteadyNetError, check_choice, check_integer
 from steadynet.options.groups import DataOptions
 from steadynet.study import images
 from steadynet.study.cells import Cell, Point, all_cells, cells_of, joined, point_key, written
@@ -23,6 +23,7 @@ from steadynet.study.specification import Study
 from steadynet.study.store import BACKBONE, Images, Place, other_versions, place
 
 OtherCode = Literal["refuse", "keep", "rerun"]
+OTHER_CODE: tuple[OtherCode, ...] = ("refuse", "keep", "rerun")
 # How many cells of another code version a refusal names the modules of.
 _SHOWN = 4
 
@@ -37,6 +38,7 @@ class Plan:
         places: Their cells, each after the one that it starts from.
         searches: What is searched for, whether it is found or not.
         waiting: Points that no cell stands for yet, each with the search that it waits for.
+        words: What a command needs beside a study's file, to find data and results where this plan does.
     """
 
     studies: tuple[Study, ...]
@@ -44,14 +46,23 @@ class Plan:
     places: tuple[Place, ...]
     searches: tuple[Planned, ...] = ()
     waiting: tuple[tuple[Point, Planned], ...] = ()
+    words: str = ""
 
     def start(self, place: Place) -> Path | None:
         """Return the file of the weights that a cell starts from."""
         parent = place.cell.parent
         if parent is None:
             return None
+        return self._parent(parent).folder / BACKBONE
+
+    def start_is_old(self, place: Place) -> bool:
+        """Return whether those weights are of another version of the code, which are kept."""
+        parent = place.cell.parent
+        return parent is not None and bool(self._parent(parent).old)
+
+    def _parent(self, parent: Cell) -> Place:
         key = _key(parent)
-        return next(p.folder / BACKBONE for p in self.places if _key(p.cell) == key)
+        return next(place for place in self.places if _key(place.cell) == key)
 
     def of(self, study: Study) -> tuple[tuple[Place, Point], ...]:
         """Return a study's points with their cells' places, in the order of its grid."""
@@ -96,6 +107,7 @@ def plan(
         SteadyNetError: If two studies have one name, a cell cannot be used, images cannot be had, or cells or choices of another
             code version are there and `other_code` is "refuse".
     """
+    check_choice("other_code", other_code, OTHER_CODE)
     out = out.expanduser().absolute()  # Workers of a cluster run in folders of their own.
     names = [study.name for study in studies]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -159,8 +171,12 @@ def _replaced(study: Study, data_as: Mapping[str, str]) -> Study:
     """Return the study with other data sets for some."""
 
     def changed(options: Mapping[str, Any]) -> dict[str, Any]:
-        other = data_as.get(options.get("data", ""))
-        return dict(options) if other is None else {**options, "data": other}
+        data = options.get("data")
+        if data is None:
+            return dict(options)
+        kind, _, folder = str(data_as.get(data, data)).partition(":")
+        # Absolute: the same words in another folder would name other images.
+        return {**options, "data": f"{kind}:{Path(folder).expanduser().absolute()}" if folder else kind}
 
     axes = tuple(
         dataclasses.replace(axis, values=tuple((label, changed(options)) for label, options in axis.values))
@@ -269,12 +285,43 @@ def searches_for(whole: Plan, only: Sequence[str] = ()) -> tuple[Planned, ...]:
 
 def matches(point: Point, study: Study, term: str) -> bool | None:
     """Return whether a point has the label that a term axis=label wants; None if its study has no such axis."""
-    axis, _, wanted = term.partition("=")
-    if axis not in point.labels:
+    axis = max((name for name in point.labels if term.startswith(f"{name}=")), key=len, default="")
+    if not axis:
         return None
+    wanted = term.removeprefix(f"{axis}=")
+    return written(point.labels[axis]) in _wanted(wanted, study, axis)
+
+
+def _wanted(wanted: str, study: Study, axis: str) -> set[str]:
+    """Return the labels that a text names, as they are written: the whole text, or several between |."""
     texts = [written(label) for label in study.axis(axis).labels]
-    given = [text if text in texts else _as_number(text) for text in wanted.split("|")]
-    return written(point.labels[axis]) in picked(f"--only {axis}", given, texts)
+    given = [wanted] if wanted in texts else wanted.split("|")
+    return {text if text in texts else _as_number(text) for text in given}
+
+
+def _axis_of(term: str, studies: Sequence[Study]) -> tuple[str, str]:
+    """Return a term's axis and what is wanted of it: the longest axis name that it begins with.
+
+    Raises:
+        SteadyNetError: If no study has such an axis, or none that has it has a label that is wanted; the nearest are named.
+    """
+    names = {axis.name for study in studies for axis in study.axes}
+    axis = max(
+        (name for name in names if term.startswith(f"{name}=")), key=len, default=term.partition("=")[0]
+    )
+    if axis not in names:
+        raise SteadyNetError(
+            f"--only {term}: no study has an axis {axis!r}; axes: {', '.join(sorted(names))}"
+        )
+    wanted = term.removeprefix(f"{axis}=")
+    having = [study for study in studies if any(own.name == axis for own in study.axes)]
+    known = list(dict.fromkeys(written(label) for study in having for label in study.axis(axis).labels))
+    asked = set[str]().union(*(_wanted(wanted, study, axis) for study in having))
+    missing = sorted(asked - set(known))
+    if missing:
+        # A label of one study may be cut at its | by another, which does not have it: only what no study has counts.
+        picked(f"--only {axis}", missing, known)
+    return axis, wanted
 
 
 def _as_number(text: str) -> str:
@@ -289,11 +336,8 @@ def _kept(whole: Plan, chosen: Sequence[Place], term: str) -> list[Place]:
     if "=" not in term:
         pattern = term if any(c in term for c in "*?[") else f"*{term}*"
         return [found for found in chosen if fnmatch.fnmatchcase(found.folder.name, pattern)]
-    axis = term.partition("=")[0]
     studies = {study.name: study for study in whole.studies}
-    if not any(axis == known.name for study in whole.studies for known in study.axes):
-        known = sorted({known.name for study in whole.studies for known in study.axes})
-        raise SteadyNetError(f"--only {term}: no study has an axis {axis!r}; axes: {', '.join(known)}")
+    _axis_of(term, whole.studies)
     return [
         found
         for found in chosen

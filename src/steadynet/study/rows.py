@@ -12,13 +12,13 @@ from steadynet.study.store import Place
 Row = dict[str, Any]
 
 
-def rows_of(whole: Plan, study: Study, file: str) -> tuple[list[Row], list[tuple[Place, Point]]]:
+def rows_of(whole: Plan, study: Study, file: str | None) -> tuple[list[Row], list[tuple[Place, Point]]]:
     """Return a study's rows, in the order of its grid, and the points that have none yet.
 
     Args:
         whole: The plan.
         study: One of its studies.
-        file: The study's file, as a command names it.
+        file: The study's file, as a command names it; None if it has none.
 
     Raises:
         SteadyNetError: If a file of results cannot be read: a table without it would be silently wrong.
@@ -28,21 +28,33 @@ def rows_of(whole: Plan, study: Study, file: str) -> tuple[list[Row], list[tuple
     for place, point in whole.of(study):
         own = {wanted.sigma_d: wanted for wanted in place.cell.tests if _is_own(wanted, study)}
         wanted_here = [own[sigma_d] for sigma_d in point.sigma_d]
-        if not place.trained() or any(not place.tests[wanted].is_file() for wanted in wanted_here):
+        if not place.trained() or set(wanted_here) & set(place.missing()):
             missing.append((place, point))
             continue
         training = place.result()
-        rows += [_row(study, file, place, point, wanted, training) for wanted in wanted_here]
+        rows += [
+            _row(study, command_for(study, file, point, whole.words), place, point, wanted, training)
+            for wanted in wanted_here
+        ]
     return rows, missing
 
 
-def command_for(study: Study, file: str, point: Point) -> str:
-    """Return the command that trains and tests a point again."""
+def command_for(study: Study, file: str | None, point: Point, words: str = "") -> str:
+    """Return what trains and tests a point again: a command, or a call where the study was given in Python.
+
+    Args:
+        study: The study.
+        file: Its file; None if it was given in Python.
+        point: The point.
+        words: Further words of the command: where data lie and results go.
+    """
     import shlex
 
+    if file is None:
+        return f"sn.run_study(…, only={_terms(point)!r})"
     preset = f" --preset {study.preset}" if study.preset else ""
     terms = " ".join(shlex.quote(term) for term in _terms(point))
-    return f"steadynet study run {shlex.quote(file)}{preset} --only {terms}"
+    return f"steadynet study run {shlex.quote(file)}{preset}{words} --only {terms}"
 
 
 def _terms(point: Point) -> list[str]:
@@ -60,7 +72,7 @@ def _is_own(wanted: Wanted, study: Study) -> bool:
 
 
 def _row(
-    study: Study, file: str, place: Place, point: Point, wanted: Wanted, training: dict[str, Any]
+    study: Study, command: str, place: Place, point: Point, wanted: Wanted, training: dict[str, Any]
 ) -> Row:
     from steadynet.errors import SteadyNetError
     from steadynet.montecarlo.result import MonteCarloResult
@@ -92,5 +104,5 @@ def _row(
         "versions": training["versions"],
         "finished": training.get("finished", ""),
         "other_code": list(place.old),
-        "command": command_for(study, file, point),
+        "command": command,
     }

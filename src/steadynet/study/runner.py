@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 from steadynet.files import write_json_atomically
 from steadynet.study.execute import Job, Outcome, run_cell
 from steadynet.study.plan import Plan
-from steadynet.study.store import FAILURE, Place
+from steadynet.study.store import FAILURE, Place, is_locked
 from steadynet.workers import JobDiedError, open_workers
 
+# Seconds between looks at what other processes do.
+_LOOK = 2.0
 OnOutcome = Callable[[Place, Outcome], None]
 
 
@@ -51,22 +54,44 @@ def run(
 
     bar = progress and workers == 1 and ray is None
     for wave in _waves([place for place in chosen if not place.finished()]):
-        left = list(wave)
+        left, waiting = list(wave), list[Place]()
         while left:
             with open_workers(_worker, (), processes=workers, ray=ray, gpus=gpus) as pool:
-                jobs = [Job(place, whole.start(place), whole.out, bar) for place in left]
+                jobs = [
+                    Job(place, whole.start(place), whole.out, bar, whole.start_is_old(place))
+                    for place in left
+                ]
                 done: set[int] = set()
                 try:
                     for index, outcome in pool.stream(jobs):
                         done.add(index)
-                        end(left[index], outcome)
+                        if outcome.end == "waiting":
+                            waiting.append(left[index])
+                        else:
+                            end(left[index], outcome)
                 except JobDiedError as error:
                     # Its workers are gone with it; the other cells need new ones.
                     done.add(error.job)
                     write_json_atomically(left[error.job].folder / FAILURE, {"message": str(error)})
                     end(left[error.job], Outcome("failed", str(error)))
             left = [place for index, place in enumerate(left) if index not in done]
+            if not left and waiting:
+                left = _ready(whole, waiting)
+                for place in waiting:
+                    if place not in left:
+                        end(place, Outcome("waiting", "the training that it starts from is not finished"))
+                waiting = []
     return ended
+
+
+def _ready(whole: Plan, waiting: Sequence[Place]) -> list[Place]:
+    """Wait as long as other processes are at the trainings that cells start from; return the cells whose starts are there."""
+    starts = {place.folder: whole.start(place) for place in waiting}
+    while any(
+        start is not None and not start.is_file() and is_locked(start.parent) for start in starts.values()
+    ):
+        time.sleep(_LOOK)
+    return [place for place in waiting if (start := starts[place.folder]) is None or start.is_file()]
 
 
 def _worker() -> Callable[[Job], Outcome]:

@@ -170,6 +170,9 @@ def study(written: Mapping[str, Any], preset: str | None = None) -> Study:
     """
     check_keys("key of a study", written, KEYS)
     presets = as_mapping("presets", written.get("presets", {}))
+    for name in presets:
+        if not isinstance(name, str):
+            raise SteadyNetError(f"preset {name!r} must have a text for its name: write '{name}' in quotes")
     merged, chosen = {key: value for key, value in written.items() if key != "presets"}, ""
     if preset is not None and preset not in presets:
         raise (

@@ -20,6 +20,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -91,8 +92,19 @@ class Place:
         return (self.folder / RESULT).is_file() and (self.folder / BACKBONE).is_file()
 
     def missing(self) -> tuple[Wanted, ...]:
-        """Return the tests that are not finished."""
-        return tuple(wanted for wanted, path in self.tests.items() if not path.is_file())
+        """Return the tests that are not finished, or are of other weights than those that lie here.
+
+        Raises:
+            SteadyNetError: If a file cannot be read.
+        """
+        if not self.trained():
+            return tuple(self.tests)
+        weights = self.result().get("weights")
+        return tuple(
+            wanted
+            for wanted, path in self.tests.items()
+            if not path.is_file() or self.test(wanted).get("weights") != weights
+        )
 
     def finished(self) -> bool:
         """Return whether nothing is left to do."""
@@ -131,7 +143,7 @@ class Place:
         Raises:
             SteadyNetError: If the file cannot be read.
         """
-        return read_json(self.tests[wanted], ("result", "seconds"))
+        return read_json(self.tests[wanted], ("test", "result", "seconds", "versions"))
 
     def failure(self) -> str:
         """Return why it failed, in one line; "" if it did not."""
@@ -148,7 +160,7 @@ def place(cell: Cell, out: Path, images: Images, keep_old: bool = False) -> Plac
         images: Its images.
         keep_old: Take what another version of the code made, where there is nothing of this version.
     """
-    folder = out / CELLS / cell.folder(images.training)
+    folder = _folder(cell, out, images)
     old: set[str] = set()
     if keep_old and not (folder / RESULT).is_file():
         others = [other for other in other_versions(cell, out, images) if (other[0] / RESULT).is_file()]
@@ -163,6 +175,16 @@ def place(cell: Cell, out: Path, images: Images, keep_old: bool = False) -> Plac
             old |= modules
         tests[wanted] = path
     return Place(cell, folder, tests, images, tuple(sorted(old)))
+
+
+def _folder(cell: Cell, out: Path, images: Images) -> Path:
+    """Return a cell's folder. What stands before its identity is for reading alone: another study may call it otherwise."""
+    folder = out / CELLS / cell.folder(images.training)
+    if not folder.is_dir():
+        # Names hold letters, digits and -._ alone, none of which a pattern takes for another.
+        for other in sorted((out / CELLS).glob(f"*-{folder.name.rpartition('-')[2]}")):
+            return other
+    return folder
 
 
 def _old_test(path: Path, wanted: Wanted, cell: Cell, images: Images) -> tuple[Path, set[str]]:
@@ -184,17 +206,22 @@ def test_name(wanted: Wanted, cell: Cell, images: Images) -> str:
 def other_versions(cell: Cell, out: Path, images: Images) -> list[tuple[Path, list[str]]]:
     """Return folders of the same training by another version of the code, with the modules that differ, old ones first."""
     found: list[tuple[float, Path, list[str]]] = []
-    own = cell.folder(images.training)
-    # Names hold letters, digits and -._ alone, none of which a pattern takes for another.
-    for folder in (out / CELLS).glob(f"{cell.label()}-*"):
-        path = folder / CELL
-        if folder.name == own or not path.is_file():
+    own, config = cell.folder(images.training).rpartition("-")[2], cell.config()
+    for path in (out / CELLS).glob(f"*/{CELL}"):
+        folder = path.parent
+        if folder.name.endswith(f"-{own}"):
             continue
-        written = read_json(path, ("config", "images", "code"))
-        if written["config"] == cell.config() and written["images"] == images.training:
+        written = _described(path, path.stat().st_mtime_ns)
+        if written["config"] == config and written["images"] == images.training:
             modules = changed(cast("Mapping[str, str]", written["code"]), cell.code())
             found.append((path.stat().st_mtime, folder, modules))
     return [(folder, modules) for _, folder, modules in sorted(found)]
+
+
+@lru_cache(maxsize=4096)
+def _described(path: Path, changed: int) -> dict[str, Any]:
+    """Return what a cell is, read once as long as the file does not change."""
+    return read_json(path, ("config", "images", "code"))
 
 
 def describe(place: Place) -> None:
