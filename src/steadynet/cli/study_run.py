@@ -43,10 +43,19 @@ def main(argv: Sequence[str]) -> int:
     if options is None:
         return 0
     from steadynet.cli.study_plan import chosen, planned
+    from steadynet.study.report.check import check_views
 
     asked = options[RunStudyOptions]
     whole = planned(options, asked.run_options())
     places = chosen(options, whole)
+    for study in whole.studies:
+        check_views(
+            study,
+            [
+                *(point for _, point in whole.of(study)),
+                *(point for point, _ in whole.waiting if point.study == study.name),
+            ],
+        )
     if asked.dry_run:
         if asked.limit is not None:
             places = whole.with_starts([place for place in places if not place.finished()][: asked.limit])

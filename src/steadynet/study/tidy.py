@@ -126,6 +126,10 @@ def _column(pd: Any, values: list[Any]) -> Any:
     return pd.array([None if value is None else str(value) for value in values], dtype="string")
 
 
+# Columns of every table, whatever a study's axes are called.
+_TOLD = ("study", "cell", "finished", "command")
+
+
 def _flat(row: Mapping[str, Any], apart: set[str]) -> dict[str, Any]:
     own: dict[str, Any] = {name: _number(row[name]) for name in _PLAIN if name in row}
     for name, value in row.items():
@@ -138,11 +142,11 @@ def _flat(row: Mapping[str, Any], apart: set[str]) -> dict[str, Any]:
         elif value is None or isinstance(value, str | int | float):
             own[name] = _number(value)
     axes = {
-        f"axis_{axis}" if axis in own else axis: label
+        f"axis_{axis}" if axis in own or axis in _TOLD else axis: label
         for axis, label in cast("Mapping[str, Any]", row.get("axes", {})).items()
         if axis not in own or axis in apart
     }
-    told = {name: row[name] for name in ("study", "cell", "finished", "command") if row.get(name)}
+    told = {name: row[name] for name in _TOLD if row.get(name)}
     versions = cast("Mapping[str, Any]", row.get("versions", {}))
     return {
         **{name: told[name] for name in ("study", "cell") if name in told},

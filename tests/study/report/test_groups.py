@@ -113,3 +113,18 @@ def test_what_the_view_leaves_out_still_judges() -> None:
 )
 def test_commands_that_differ_in_a_label_become_one(commands: list[str], one: str) -> None:
     assert joined_commands(commands) == one
+
+
+def test_only_plain_training_without_noise_is_what_others_are_held_to() -> None:
+    plain = row(0.9, axes={"recipe": "W/O"}, clean_accuracy=0.98)
+    warm = row(
+        0.4, axes={"recipe": "warm"}, options={"recipe": "vanilla", "temperature": 16.0}, clean_accuracy=0.4
+    )
+    noisy = row(0.9, options={"val_draws": 8, "data_seed": 0}, clean_accuracy=0.97)
+    judge = Judge([plain, warm, noisy])
+    assert judge.converged([plain]) is True
+    assert judge.converged([warm]) is False, "a variant of it is judged as any other"
+    assert judge.converged([noisy]) is True, (
+        "validation chips and defaults that are written out make no other setting"
+    )
+    assert Judge([warm, noisy]).converged([noisy]) is None, "nor is it what others are held to"

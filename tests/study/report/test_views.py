@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from steadynet.errors import SteadyNetError
-from steadynet.study.report.views import VIEWS, view_from
+from steadynet.study.report.views import VIEWS, view_from, words
 from steadynet.study.report.views.ranking import RankingView
 from steadynet.study.report.views.table import TableView
 from study.rows import GRID, expected, figure3
@@ -136,3 +136,11 @@ def test_views_are_made_without_torch_or_pandas() -> None:
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_names_that_a_key_cannot_hold_have_keys_of_their_own() -> None:
+    names = ["T+", "T-", "α", "β", "x" * 300, "x" * 299 + "y"]
+    keys = [words.key("study-1", "table", name) for name in names]
+    assert len(set(keys)) == len(names)
+    assert max(map(len, keys)) < 120
+    assert words.key("figure3-2", "table", "VGG-8 MNIST") == "figure3-2-table-vgg-8-mnist"

@@ -6,11 +6,11 @@ import difflib
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from steadynet.errors import SteadyNetError, unknown
-from steadynet.options.groups import DataOptions, ModelOptions, TrainingOptions
+from steadynet.options.groups import DataOptions, ModelOptions, RecipeOptions, TrainingOptions
 from steadynet.report.rows import CONVERGED_WITHIN, REFERENCE, Row, order
 from steadynet.study.flat import INIT_FROM, RUN_OPTIONS, Label
 
@@ -20,12 +20,13 @@ __all__ = ["FACTS", "Group", "Key", "Label", "Row", "Selection", "label_of", "la
 FACTS = ("recipe", "seed", "sigma_d", "train_sigma_d")
 Key = tuple[Label, ...]
 # Options that decide how far a training gets but for its recipe and device.
-_STEPS = tuple(
-    f.name
+_STEPS = {
+    f.name: f.default if f.default is not MISSING else None
     for group in (DataOptions, ModelOptions, TrainingOptions)
     for f in fields(group)
-    if f.name not in (*RUN_OPTIONS, "progress", "loggers", "test_images")
-)
+    if f.name not in (*RUN_OPTIONS, "progress", "loggers", "test_images", "val_draws")
+}
+_RECIPE = tuple(f.name for f in fields(RecipeOptions) if f.name not in ("recipe", *RUN_OPTIONS))
 
 
 @dataclass(frozen=True)
@@ -215,13 +216,17 @@ class Judge:
 
 
 def _is_reference(row: Row) -> bool:
+    """Return whether a row is of plain training without noise: another temperature, say, makes it one to be judged."""
     options: Mapping[str, Any] = row.get("options", {})
-    return options.get("recipe", row["recipe"]) == REFERENCE
+    plain = all(options.get(name) is None for name in _RECIPE)
+    return plain and options.get("recipe", row["recipe"]) == REFERENCE
 
 
 def _setting(row: Row) -> str:
     options: Mapping[str, Any] = row.get("options", {})
+    # An option that is written out with its default is the same as one that is left out.
     own = {name: options[name] for name in (*_STEPS, INIT_FROM) if name in options}
+    own = {name: value for name, value in own.items() if name == INIT_FROM or value != _STEPS[name]}
     return json.dumps([row.get("steps"), own], sort_keys=True, default=str)
 
 

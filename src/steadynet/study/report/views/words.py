@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,8 @@ from steadynet.study.published import SOURCES
 from steadynet.study.report.content import Chart, Panel
 from steadynet.study.report.views.groups import Group, Label
 
+# Beside a suffix, well within what file systems take.
+_LONGEST = 100
 SIGMA_D = "sigma_d: std of a device's conductance error ÷ its largest conductance"
 LEFT_OUT = "published numbers are left out: they are of the paper's networks at full width, trained and tested on whole data sets"
 
@@ -105,8 +108,15 @@ def alternative(chart: Chart) -> str:
 
 
 def key(prefix: str, *parts: str) -> str:
-    """Return a block's key: lower-case letters, digits and hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", "-".join((prefix, *parts)).lower()).strip("-")
+    """Return a block's key, which names its files: lower-case letters, digits and hyphens.
+
+    What these lose of a name (T+ and T-, letters of other alphabets, what is too long for a file) a short hash keeps apart.
+    """
+    whole = "-".join((prefix, *parts))
+    plain = re.sub(r"[^a-z0-9]+", "-", whole.lower()).strip("-")
+    if re.fullmatch(r"[A-Za-z0-9 _,=-]*", whole) and len(plain) <= _LONGEST:
+        return plain
+    return f"{plain[:_LONGEST]}-{hashlib.sha256(whole.encode()).hexdigest()[:6]}".strip("-")
 
 
 def axis_label(axis: str) -> str:
