@@ -112,11 +112,11 @@ def test_names_are_text_and_no_markup(folder: Path) -> None:
 def test_each_number_has_the_command_that_gives_it_again(folder: Path) -> None:
     table = read_tidy(folder / "out" / "report" / "small" / "results.csv")
     command = str(table.iloc[-1]["command"])
-    assert command.startswith("steadynet study run small.yaml --only ")
+    assert command.startswith("steadynet study run small.yaml --out out --only ")
     import shlex
 
     words = shlex.split(command)
-    done = run(folder, *words[1:], "--out", "out")
+    done = run(folder, *words[1:])
     assert "1 cells: 1 finished; 0 to do" in done.stdout
 
 
