@@ -52,8 +52,9 @@ if TYPE_CHECKING:
         SelfFeedback,
         recipe,
     )
+    from steadynet.study.definition import Study
     from steadynet.study.in_python import run_study
-    from steadynet.study.specification import Study, read_study
+    from steadynet.study.specification import read_study
     from steadynet.training import FitResult, fit
 
 __version__ = "0.1.0"
@@ -87,7 +88,7 @@ _WHERE = {
     "SelfFeedback": "recipes",
     "StateDependent": "nvm.variation",
     "SteadyNetError": "errors",
-    "Study": "study.specification",
+    "Study": "study.definition",
     "Variation": "nvm.variation",
     "block_difference": "montecarlo",
     "block_monte_carlo": "montecarlo",

@@ -18,9 +18,10 @@ from steadynet.study import code_version
 from steadynet.study.cells import Cell, cells_of
 from steadynet.study.code_version import training_code
 from steadynet.study.execute import Job, run_cell
-from steadynet.study.plan import Plan, plan, select
+from steadynet.study.plan import Plan, plan
 from steadynet.study.rows import rows_of
 from steadynet.study.runner import run
+from steadynet.study.selection import select
 from steadynet.study.specification import study
 from study.small import WRITTEN, written
 
@@ -240,3 +241,23 @@ def test_only_the_points_that_are_meant_come_back(tmp_path: Path) -> None:
 def test_null_is_no_value_of_an_option_that_has_none(name: str) -> None:
     with pytest.raises(SteadyNetError, match=f"base: {name} takes .*, got null"):
         study(written(base={name: None}))
+
+
+def test_images_that_cannot_be_had_fail_their_own_cells_alone(tmp_path: Path) -> None:
+    # An archive that is none, where the data set is looked for: nothing is downloaded then.
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "tiny-imagenet-200.zip").write_text("no archive")
+    axes = {"data": ["digits", "tiny-imagenet"], "recipe": {"W/": {"recipe": "noise"}}, "sigma_d": [0.1]}
+    base = {key: value for key, value in WRITTEN["base"].items() if key != "data"}
+    made = study(written(axes=axes, base={**base, "data_root": str(tmp_path / "data")}))
+    whole = plan([made], tmp_path / "out")
+    digits, tiny = whole.places
+    assert (digits.state(), tiny.state()) == ("waiting", "failed")
+    assert "tiny-imagenet-200.zip is no readable archive" in tiny.failure()
+    ended = run(whole, whole.places)
+    assert [outcome.end for _, outcome in ended] == ["finished", "failed"]
+    assert not tiny.folder.exists(), "there is nothing to keep of it"
+    rows, missing = rows_of(whole, made, None)
+    assert (len(rows), len(missing)) == (1, 1)
+    with pytest.raises(SteadyNetError, match="is no readable archive"):
+        plan([study(written(axes={**axes, "data": ["tiny-imagenet"]}, base=made.base))], tmp_path / "out")

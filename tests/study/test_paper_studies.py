@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from steadynet.study.cells import cells_of
+from steadynet.study.definition import Study
 from steadynet.study.report.assemble import is_whole, views_of
-from steadynet.study.specification import Study, read_study
+from steadynet.study.specification import read_study
 from steadynet.study.store import Images, place
 
 FILES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))

@@ -177,3 +177,26 @@ def test_a_view_that_cannot_be_drawn_is_refused_before_any_training(
     assert main(["study", "run", str(path), "--out", str(tmp_path / "out")]) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out" / "cells").exists()
+
+
+def test_names_that_would_write_over_each_other_are_refused(tmp_path: Path) -> None:
+    from steadynet.errors import SteadyNetError
+    from steadynet.study.render import _check_keys
+    from steadynet.study.report.content import Grid, StudyContent
+
+    grid = Grid("same-1-table", "Table", ("recipe",), ((),))
+    contents = [StudyContent(name, name, "", "", blocks=(grid,)) for name in ("one", "two")]
+    with pytest.raises(SteadyNetError, match="studies one and two both have a chart or table same-1-table"):
+        _check_keys(contents)
+    path = write(tmp_path, "report.html", report=REPORT[:1])
+    assert path.stem == "report.html"
+    assert main(["study", "render", str(path), "--out", str(tmp_path / "out")]) == 2
+
+
+def test_a_study_whose_name_no_folder_can_have_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "long.yaml"
+    path.write_text(f"name: {'x' * 300}\naxes: {{seed: [0]}}\n")
+    assert main(["study", "run", str(path), "--out", str(tmp_path / "out")]) == 2
+    assert "cannot name a folder: take at most 100 letters" in capsys.readouterr().err

@@ -96,7 +96,7 @@ def test_a_file_names_its_study_unless_it_says_otherwise(tmp_path: Path) -> None
         ({"test": {"sigma_d": [-0.1]}}, "test.sigma_d must be a finite number ≥ 0"),
         ({"presets": {"a": {"bases": {}}}}, "unknown key of preset a 'bases'"),
         ({"presets": {"a": {"axes": {"recipe": ["OVV"]}}}}, "unknown label of axis recipe 'OVV'"),
-        ({"name": "a/b"}, "cannot name a file"),
+        ({"name": "a/b"}, "cannot name a folder"),
         ({"report": {"view": "curve"}}, "report must be a list"),
     ],
 )

@@ -12,9 +12,10 @@ from filelock import FileLock
 from steadynet.errors import DiskFullError, SteadyNetError
 from steadynet.files import write_json_atomically
 from steadynet.study.cells import Cell
-from steadynet.study.plan import Plan, plan, select
+from steadynet.study.plan import Plan, plan
 from steadynet.study.rows import rows_of
 from steadynet.study.runner import run
+from steadynet.study.selection import select
 from steadynet.study.specification import study
 from steadynet.study.store import FAILURE, LOCK, RESULT
 from study.small import written

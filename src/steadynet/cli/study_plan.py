@@ -13,10 +13,12 @@ from steadynet.cli.parser import Options
 from steadynet.cli.study_options import ChosenOptions, StudyOptions
 from steadynet.errors import SteadyNetError
 from steadynet.study.cells import told
+from steadynet.study.definition import Study
 from steadynet.study.estimate import Estimates, Pace, duration
-from steadynet.study.plan import Plan, plan, searches_for, select, select_waiting
+from steadynet.study.plan import Plan, plan
 from steadynet.study.report.assemble import views_of
-from steadynet.study.specification import Study, read_study
+from steadynet.study.selection import searches_for, select, select_waiting
+from steadynet.study.specification import read_study
 from steadynet.study.store import Place, State
 
 if TYPE_CHECKING:

@@ -85,7 +85,7 @@ def _estimate(options: Options, whole: Plan, places: Sequence[Place]) -> None:
     estimates = _estimates(options, places)
     trials, later = trials_left(options, whole), after_searches(options, whole)
     for place in (*places, *trials, *later):
-        if estimates.pace(place) is None:
+        if estimates.pace(place) is None and not place.images.why:
             if asked.progress and sys.stderr.isatty():
                 print(f"measuring {asked.steps} steps of {place.cell.label()}", file=sys.stderr)
             estimates.measure(place, asked.steps)
@@ -144,11 +144,10 @@ def _run(options: Options, whole: Plan, places: Sequence[Place]) -> int:
 def _closing(places: Sequence[Place], done: Sequence[tuple[Place, Outcome]]) -> int:
     """Print what failed, with its log; return 1 if something did."""
     from steadynet.cli.study_plan import counts, name
-    from steadynet.study.store import LOG
 
     failed = [(place, outcome) for place, outcome in done if outcome.end == "failed"]
     for place, outcome in failed:
-        print(f"failed: {name(place)}: {outcome.message} (log: {place.folder / LOG})", file=sys.stderr)
+        print(f"failed: {name(place)}: {outcome.message}{place.log()}", file=sys.stderr)
     for end, told in (
         ("busy", "being done by other processes"),
         (

@@ -10,7 +10,8 @@ from steadynet.cli.parser import Options
 from steadynet.cli.study_options import ChosenOptions, RunStudyOptions, StudyOptions
 from steadynet.errors import SteadyNetError
 from steadynet.extras import require_extra
-from steadynet.study.plan import Plan, plan, searches_for, select_waiting
+from steadynet.study.plan import Plan, plan
+from steadynet.study.selection import searches_for, select_waiting
 from steadynet.study.store import Place, place
 
 if TYPE_CHECKING:

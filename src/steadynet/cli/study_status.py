@@ -30,7 +30,6 @@ def main(argv: Sequence[str]) -> int:
 
     from steadynet.cli.study_plan import chosen, counts, name, planned, print_waiting, table, total
     from steadynet.study.estimate import Estimates, duration
-    from steadynet.study.store import LOG
 
     whole = planned(options)
     places = chosen(options, whole)
@@ -41,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
     for place in places:
         if place.state() == "failed":
             console.print(
-                f"failed: {name(place)}: {place.failure()} (log: {place.folder / LOG})",
+                f"failed: {name(place)}: {place.failure()}{place.log()}",
                 markup=False,
                 soft_wrap=True,
             )

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from steadynet.errors import SteadyNetError
 from steadynet.study.code_version import Code, testing_code, training_code
+from steadynet.study.definition import SIGMA_D, Study
 from steadynet.study.flat import INIT_FROM, RUN_OPTIONS, Label, Training, merged, start_of, training_of
-from steadynet.study.specification import SIGMA_D, Study
 
 Split = Literal["test", "validation"]
 # Options of data that no training depends on.

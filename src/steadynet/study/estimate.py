@@ -119,6 +119,8 @@ class Estimates:
 
     def pace(self, place: Place) -> Pace | None:
         """Return the pace of cells like this one: of finished ones first, else as measured; None if neither is known."""
+        if place.images.why:
+            return None
         key = kind(place)
         return self._finished.get(key) or self._known.get(key)
 

@@ -106,6 +106,8 @@ def run_cell(job: Job) -> Outcome:
     place, since = job.place, time.monotonic()
     if place.finished():
         return Outcome("finished")
+    if place.images.why:
+        return Outcome("failed", place.images.why)
     if job.start is not None and not job.start.is_file():
         return Outcome(
             "waiting", f"the training that it starts from is not finished: {job.start.parent.name}"
@@ -172,7 +174,7 @@ def _train(job: Job, model: nn.Module, data: DataSplits) -> None:
         place.folder / RESULT,
         {
             **found,
-            "weights": weights_checksum(place.folder),
+            "weights": _checksum(place.folder / BACKBONE),
             "train_sigma_d": place.cell.training.train_sigma_d,
             "train_images": len(data.train),
             "validation_images": len(data.validation),
@@ -228,9 +230,8 @@ def _check_code(place: Place) -> None:
         )
 
 
-def weights_checksum(folder: Path) -> str:
-    """Return the checksum of a cell's weights."""
-    return hashlib.sha256((folder / BACKBONE).read_bytes()).hexdigest()[:16]
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def _can_resume(checkpoint: Path, tell: Callable[[str], None]) -> bool:

@@ -40,23 +40,29 @@ def load(options: DataOptions) -> DataSplits:
 def known(options: DataOptions, out: Path) -> Images:
     """Return the images' checksums and numbers, which are kept under `out` once they were worked out.
 
+    Of images that cannot be had it says why, so that the cells of other images can do without them.
+
     Raises:
-        SteadyNetError: If the images cannot be had, or what was kept cannot be read.
+        SteadyNetError: If what was kept cannot be read, or nothing can be kept.
     """
     path = _kept(options, out)
-    names = tuple(f.name for f in dataclasses.fields(Images))
+    names = tuple(f.name for f in dataclasses.fields(Images) if f.name != "why")
     seen = _fingerprint(options)
     kept = read_json(path, names) if path.is_file() else None
     if kept is not None and kept.get("seen", "") == seen:
         values: dict[str, Any] = {name: kept[name] for name in names}
         values["shape"] = tuple(kept["shape"])
         return Images(**values)
-    found = images_of(load(options))
+    try:
+        found = images_of(load(options))
+    except SteadyNetError as error:
+        return Images("", "", 0, 0, 0, (0, 0, 0), 0, why=str(error))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SteadyNetError(f"cannot make {path.parent} ({error.strerror}): give another --out") from error
-    write_json_atomically(path, {"options": _named(options), **dataclasses.asdict(found), "seen": seen})
+    facts = {name: getattr(found, name) for name in names}
+    write_json_atomically(path, {"options": _named(options), **facts, "seen": seen})
     return found
 
 

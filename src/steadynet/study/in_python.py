@@ -10,11 +10,13 @@ from typing import Any
 from steadynet.errors import SteadyNetError, unknown
 from steadynet.extras import require_extra
 from steadynet.study.cells import Point
+from steadynet.study.definition import Study
 from steadynet.study.flat import RUN_OPTIONS
-from steadynet.study.plan import OtherCode, Plan, matches, plan, searches_for, select
+from steadynet.study.plan import OtherCode, Plan, plan
 from steadynet.study.rows import Row, rows_of
 from steadynet.study.runner import OnOutcome, run
-from steadynet.study.specification import Study, read_study
+from steadynet.study.selection import matches, searches_for, select
+from steadynet.study.specification import read_study
 from steadynet.study.specification import study as study_from
 
 
@@ -87,8 +89,7 @@ def run_study(
     if failed:
         place, outcome = failed[0]
         raise SteadyNetError(
-            f"{len(failed)} of {len(ended)} cells failed; the first, {place.folder.name}: {outcome.message} (log: "
-            f"{place.folder / 'log.txt'})"
+            f"{len(failed)} of {len(ended)} cells failed; the first, {place.folder.name}: {outcome.message}{place.log()}"
         )
     left = [place for place in chosen if not place.finished()]
     if left:

@@ -42,13 +42,19 @@ def render(
     Raises:
         SteadyNetError: If results cannot be read, a view cannot be used, or something else lies in the folder.
     """
+    for study in whole.studies:
+        if study.name == REPORT:
+            raise SteadyNetError(f"study {REPORT} has the name of the report itself: give it another")
     _claim(folder, overwrite)
     estimates = Estimates(whole.out)
     estimates.learn(whole.places)
     written: list[Path] = []
     contents: list[StudyContent] = []
     for study in whole.studies:
-        content, rows = content_of(whole, study, files[study.name], estimates)
+        try:
+            content, rows = content_of(whole, study, files[study.name], estimates)
+        except SteadyNetError as error:
+            raise SteadyNetError(f"study {study.name}: {error}") from None
         contents.append(content)
         own = folder / study.name
         own.mkdir(exist_ok=True)
@@ -60,11 +66,24 @@ def render(
             else:
                 write_text_atomically(own / f"{block.key}.md", markdown(block) + "\n")
                 write_text_atomically(own / f"{block.key}.tex", latex(block) + "\n")
+    _check_keys(contents)
     write_report(contents, folder / REPORT)
     if page_path is not None:
         _write_page(contents, files, page_path)
         written.append(page_path)
     return [folder / REPORT, *written]
+
+
+def _check_keys(contents: Sequence[StudyContent]) -> None:
+    """Raise if two charts or tables have one name: the page of Markdown keeps the pictures of all studies in one folder."""
+    of: dict[str, str] = {}
+    for content in contents:
+        for block in content.blocks:
+            if block.key in of:
+                raise SteadyNetError(
+                    f"studies {of[block.key]} and {content.name} both have a chart or table {block.key}: give one another name"
+                )
+            of[block.key] = content.name
 
 
 def _write_page(contents: Sequence[StudyContent], files: Mapping[str, str], path: Path) -> None:

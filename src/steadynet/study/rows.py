@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from steadynet.study.cells import Point, Wanted, told, written
+from steadynet.study.definition import Study
 from steadynet.study.plan import Plan
-from steadynet.study.specification import Study
 from steadynet.study.store import Place
 
 Row = dict[str, Any]
@@ -48,13 +49,16 @@ def command_for(study: Study, file: str | None, point: Point, words: str = "") -
         point: The point.
         words: Further words of the command: where data lie and results go.
     """
-    import shlex
-
     if file is None:
         return f"sn.run_study(…, only={_terms(point)!r})"
-    preset = f" --preset {study.preset}" if study.preset else ""
     terms = " ".join(shlex.quote(term) for term in _terms(point))
-    return f"steadynet study run {shlex.quote(file)}{preset}{words} --only {terms}"
+    return f"{study_command(study, file, words)} --only {terms}"
+
+
+def study_command(study: Study, file: str, words: str = "") -> str:
+    """Return the command that runs a study; see `command_for`."""
+    preset = f" --preset {study.preset}" if study.preset else ""
+    return f"steadynet study run {shlex.quote(file)}{preset}{words}"
 
 
 def _terms(point: Point) -> list[str]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from steadynet.errors import SteadyNetError
 from steadynet.study.cells import Cell, Point, Wanted, cell_of, grid, options_of, point_key, tested_at, told
+from steadynet.study.definition import Study
 from steadynet.study.flat import Label, merged
 from steadynet.study.search import Search, Value, options_from
-from steadynet.study.specification import Study
 
 
 @dataclass(frozen=True)

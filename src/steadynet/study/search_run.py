@@ -146,14 +146,14 @@ def _trained(search: Planned, found: Place) -> Outcome:
     chain = [found]
     while chain[0].cell.parent is not None:
         chain.insert(0, _place(search, chain[0].cell.parent))
-    start, outcome = None, Outcome("finished")
+    start, old, outcome = None, False, Outcome("finished")
     for part in chain:
         # The same training may be a trial of another search, or be the start of several.
-        while (outcome := run_cell(Job(part, start, search.out))).end == "busy":
+        while (outcome := run_cell(Job(part, start, search.out, start_is_old=old))).end == "busy":
             time.sleep(_PATIENCE)
         if outcome.end == "failed":
             break
-        start = part.folder / BACKBONE
+        start, old = part.folder / BACKBONE, bool(part.old)
     return outcome
 
 

@@ -58,6 +58,7 @@ class Images:
         test_images: And to test with.
         shape: (C, H, W) of each.
         classes: Of the set.
+        why: Why they cannot be had here; "" if they can.
     """
 
     training: str
@@ -67,6 +68,7 @@ class Images:
     test_images: int
     shape: tuple[int, int, int]
     classes: int
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,19 @@ class Place:
         """Return what is known of it now, by any process of any machine that shares the folder."""
         if self.finished():
             return "finished"
+        if self.images.why:
+            return "failed"
         if is_locked(self.folder):
             return "running"
         if (self.folder / FAILURE).is_file():
             return "failed"
         begun = any((self.folder / name).is_file() for name in (CHECKPOINT, RESULT))
         return "begun" if begun else "waiting"
+
+    def log(self) -> str:
+        """Return the words that tell where its log lies; "" if it has none."""
+        path = self.folder / LOG
+        return f" (log: {path})" if path.is_file() else ""
 
     def epochs_done(self) -> int:
         """Return how many epochs its history tells of."""
@@ -147,6 +156,8 @@ class Place:
 
     def failure(self) -> str:
         """Return why it failed, in one line; "" if it did not."""
+        if self.images.why:
+            return self.images.why
         path = self.folder / FAILURE
         return str(read_json(path, ("message",))["message"]) if path.is_file() else ""
 

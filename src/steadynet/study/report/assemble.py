@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from steadynet.errors import SteadyNetError
 from steadynet.report.rows import order
 from steadynet.study.cells import written
+from steadynet.study.definition import Study
 from steadynet.study.estimate import Estimates, duration
 from steadynet.study.plan import Plan
 from steadynet.study.report.content import Block, StudyContent
 from steadynet.study.report.findings import findings
 from steadynet.study.report.views import View, view_from
 from steadynet.study.report.views.claims import ClaimsView
-from steadynet.study.rows import Row, rows_of
+from steadynet.study.rows import Row, rows_of, study_command
 from steadynet.study.search_store import Planned, told_searches
-from steadynet.study.specification import Study
 from steadynet.study.store import Place
 
 
@@ -50,22 +50,25 @@ def content_of(whole: Plan, study: Study, file: str, estimates: Estimates) -> tu
     """
     views = views_of(study)
     rows, missing = rows_of(whole, study, file)
-    waiting = [point for point, _ in whole.waiting if point.study == study.name]
+    waiting = [(point, search) for point, search in whole.waiting if point.study == study.name]
     expected = [
         {**point.labels, "sigma_d": sigma_d}
-        for point in (*(point for _, point in whole.of(study)), *waiting)
+        for point in (*(point for _, point in whole.of(study)), *(point for point, _ in waiting))
         for sigma_d in point.sigma_d
     ]
-    places = [place for place, _ in whole.of(study)]
+    published = is_whole([place for place, _ in whole.of(study)])
     blocks: list[Block] = []
     if rows:
         for number, view in enumerate(views, 1):
-            blocks += view.blocks(
-                rows,
-                key_prefix=f"{study.name}-{number}",
-                published_allowed=is_whole(places),
-                expected=expected,
-            )
+            try:
+                blocks += view.blocks(
+                    rows,
+                    key_prefix=f"{study.name}-{number}",
+                    published_allowed=published,
+                    expected=expected,
+                )
+            except SteadyNetError as error:
+                raise SteadyNetError(f"view {number} of its report ({view.kind}): {error}") from None
     return (
         StudyContent(
             name=study.name,
@@ -74,17 +77,13 @@ def content_of(whole: Plan, study: Study, file: str, estimates: Estimates) -> tu
             preset=study.preset,
             setting=(*study.setting, *_setting(rows), *told_searches(whole.searches, study.name)),
             blocks=tuple(blocks),
-            findings=findings(rows, views, published_allowed=is_whole(places)) if rows else (),
+            findings=findings(rows, views, published_allowed=published) if rows else (),
             missing=(
                 *(_missing(place, point.labels, estimates) for place, point in missing),
-                *(
-                    _waiting(point.labels, search)
-                    for point, search in whole.waiting
-                    if point.study == study.name
-                ),
+                *(_waiting(point.labels, search) for point, search in waiting),
             ),
             commands=(
-                (f"all of {study.name}", _whole_command(study, file)),
+                (f"all of {study.name}", study_command(study, file, whole.words)),
                 *dict.fromkeys((_named(row), str(row["command"])) for row in rows),
             ),
             facts=_facts(rows),
@@ -117,8 +116,7 @@ def _setting(rows: Sequence[Row]) -> tuple[str, ...]:
     return (
         f"Tested on {_several(images)} test images and {_several(draws)} simulated chips for each network and sigma_d (one at "
         f"sigma_d 0, where all are alike; seed {_several(order(row['evaluation_seed'] for row in rows))}), the same for all; "
-        f"trainings of {_several(steps)} steps "
-        f"with seeds {_several(seeds)}.",
+        f"trainings of {_several(steps)} steps with seeds {_several(seeds)}.",
     )
 
 
@@ -160,17 +158,12 @@ def _labels(labels: Mapping[str, Any]) -> str:
 
 def _waiting(labels: Mapping[str, Any], search: Planned) -> str:
     """Return the line of a point whose options a search has not found yet."""
-    where = ", ".join(f"{axis} {written(label)}" for axis, label in labels.items())
-    return f"{where}: waits for the search for {', '.join(search.sought.search.over)} ({search.failure() or search.told()})"
+    over = ", ".join(search.sought.search.over)
+    return f"{_labels(labels)}: waits for the search for {over} ({search.failure() or search.told()})"
 
 
 def _named(row: Row) -> str:
     return _labels(row["axes"])
-
-
-def _whole_command(study: Study, file: str) -> str:
-    preset = f" --preset {study.preset}" if study.preset else ""
-    return f"steadynet study run {shlex.quote(file)}{preset}"
 
 
 def _several(values: Sequence[Any]) -> str:

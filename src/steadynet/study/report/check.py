@@ -8,9 +8,9 @@ from typing import Any
 from steadynet.errors import SteadyNetError
 from steadynet.report.rows import REFERENCE
 from steadynet.study.cells import Point, options_of
+from steadynet.study.definition import Study
 from steadynet.study.report.assemble import views_of
 from steadynet.study.report.findings import findings
-from steadynet.study.specification import Study
 
 _ESTIMATES = ("accuracy", "ekl", "nll", "brier", "ece", "kpp1", "kpp5", "kpp10")
 
