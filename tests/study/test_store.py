@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from steadynet.errors import DiskFullError, SteadyNetError
 from steadynet.files import write_json_atomically
-from steadynet.study.cells import Cell
+from steadynet.study.cells import Cell, grid
 from steadynet.study.plan import Plan, plan
 from steadynet.study.rows import rows_of
 from steadynet.study.runner import run
@@ -211,3 +211,13 @@ def test_terms_shards_and_starts_are_selected(tmp_path: Path) -> None:
             select(whole, only=[term])
     with pytest.raises(SteadyNetError, match="shard must be an integer"):
         select(whole, shard=(4, 3))
+
+
+def test_a_studys_points_come_in_the_order_of_its_grid_whichever_studies_stand_beside_it(
+    tmp_path: Path,
+) -> None:
+    later = {"recipe": {"OVF": {"recipe": "ovf", "beta": 0.01}}, "sigma_d": [0.2], "seed": [1]}
+    other, own = study(written(axes=later, name="other")), study(written(name="own"))
+    beside, alone = plan([other, own], tmp_path), plan([own], tmp_path)
+    assert [point.labels for _, point in beside.of(beside.studies[1])] == grid(own)
+    assert [point.labels for _, point in alone.of(alone.studies[0])] == grid(own)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from steadynet.errors import SteadyNetError, check_choice
 from steadynet.options.groups import DataOptions
 from steadynet.study import images
-from steadynet.study.cells import Cell, Point, all_cells, cells_of, joined, point_key
+from steadynet.study.cells import Cell, Point, all_cells, cells_of, grid, joined, point_key
 from steadynet.study.definition import Study
 from steadynet.study.flat import merged
 from steadynet.study.search import options_from
@@ -63,13 +63,15 @@ class Plan:
         return next(place for place in self.places if _key(place.cell) == key)
 
     def of(self, study: Study) -> tuple[tuple[Place, Point], ...]:
-        """Return a study's points with their cells' places, in the order of its grid."""
-        return tuple(
+        """Return a study's points with their cells' places, in the order of its grid, whichever studies stand beside it."""
+        order = {point_key(labels): number for number, labels in enumerate(grid(study))}
+        pairs = (
             (found, point)
             for found in self.places
             for point in found.cell.points
             if point.study == study.name
         )
+        return tuple(sorted(pairs, key=lambda pair: order[point_key(pair[1].labels)]))
 
     def with_starts(self, chosen: Sequence[Place]) -> tuple[Place, ...]:
         """Return some of the places and those that they start from, in the plan's order."""
