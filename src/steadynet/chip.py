@@ -35,12 +35,14 @@ class Draw:
         stream: "train", "validation", "test" or "pilot"; streams never share errors.
         draw: The chip's number in its stream.
         pass_: The forward pass within one training step.
+        mirrored: Whether every normal that is drawn has the other sign.
     """
 
     seed: int
     stream: Stream
     draw: int
     pass_: int = 0
+    mirrored: bool = False
 
 
 class Chip(Mapping[str, Tensor]):
@@ -109,6 +111,7 @@ def program(
     noise_device: torch.device | str | None = "cpu",
     prefix: str = "",
     buffers: dict[str, Tensor] | None = None,
+    mirrored: bool = False,
 ) -> Chip:
     """Program the weights of `model` onto devices once, and return what they then hold.
 
@@ -136,6 +139,8 @@ def program(
         prefix: Put before each name when its errors are drawn, so that two models can share a draw.
         buffers: Memory to be used again: tensors by name, filled at first use. The chip is overwritten by the
             next one that is given the same.
+        mirrored: Whether every normal that is drawn has the other sign: a chip of the same law, whose errors, where they are
+            Gaussian, are those of the chip of the same draw negated.
 
     Returns:
         The chip, its tensors on the devices of the weights.
@@ -157,9 +162,11 @@ def program(
             seed, stream, draw, pass_, prefix + mapped.name, noise_device or source.device
         )
         with torch.no_grad():
-            value = program_tensor(source, device, generator, _buffer(buffers, mapped.name, source))
+            value = program_tensor(
+                source, device, generator, _buffer(buffers, mapped.name, source), mirrored=mirrored
+            )
         tensors[mapped.name] = pass_through(source, value)
-    return Chip(tensors, Draw(seed, stream, draw, pass_), where)
+    return Chip(tensors, Draw(seed, stream, draw, pass_, mirrored), where)
 
 
 def _buffer(buffers: dict[str, Tensor] | None, name: str, like: Tensor) -> Tensor | None:

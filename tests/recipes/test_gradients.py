@@ -26,7 +26,7 @@ from steadynet.loader import as_dataset
 from steadynet.nvm.device import Device
 from steadynet.nvm.variation import Gaussian
 from steadynet.recipes import IRS, OVF, CrossEntropy, NoVariation, Recipe
-from steadynet.training.forwards import StepForwards
+from steadynet.training.evaluation import StepEvaluation
 from steadynet.training.module import TrainingModule
 from steadynet.training.settings import Settings
 
@@ -39,8 +39,7 @@ def of_product(recipe: Recipe) -> tuple[TrainingModule, Tensor]:
     images, labels = make_batch()
     data = as_dataset((images, labels))
     module = TrainingModule(make_net(), recipe, DEVICE, data, data, images[:2], Settings(seed=SEED))
-    step = StepForwards(module.setting, images, labels, DRAW)
-    loss = recipe.step.loss(lambda: recipe.objective.loss(step))
+    loss = recipe.step.loss(StepEvaluation(recipe, module.setting, images, labels, DRAW))
     loss.backward()
     return module, loss.detach()
 

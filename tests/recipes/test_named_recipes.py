@@ -11,14 +11,20 @@ import pytest
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.variation import Gaussian
 from steadynet.recipes import (
+    AWP,
     IRS,
     OVF,
     RECIPES,
+    SAM,
+    CensoredVariation,
     Clip,
     CrossEntropy,
     DeviceVariation,
+    Distillation,
+    LogNormalVariation,
     NoConstraint,
     NoVariation,
+    Orthogonal,
     OtherVariation,
     Plain,
     Recipe,
@@ -27,23 +33,30 @@ from steadynet.recipes import (
 )
 
 
-def test_the_table_holds_the_seven_named_recipes() -> None:
-    parts = {
-        name: (r.recipe.variation, r.recipe.objective, r.recipe.constraint) for name, r in RECIPES.items()
+def test_the_table_holds_the_named_recipes() -> None:
+    noise, free, plain = DeviceVariation(), NoConstraint(), Plain()
+    assert {name: row.recipe for name, row in RECIPES.items()} == {
+        name: Recipe(*parts, name=name)
+        for name, parts in {
+            "vanilla": (NoVariation(), CrossEntropy(1.0), free, plain),
+            "noise": (noise, CrossEntropy(1.0), free, plain),
+            "noise-t4": (noise, CrossEntropy(4.0), free, plain),
+            "noise-t16-clip1.5": (noise, CrossEntropy(16.0), Clip(1.5), plain),
+            "ovf": (noise, OVF(), free, plain),
+            "irs": (noise, IRS(), free, plain),
+            "noise-clip2.5": (noise, CrossEntropy(), Clip(2.5), plain),
+            "trice": (CensoredVariation(1.0), CrossEntropy(), free, plain),
+            "trice-mc": (CensoredVariation(1.0, mean_corrected=True), CrossEntropy(), free, plain),
+            "correctnet": (noise, CrossEntropy(), Orthogonal(5e-4), plain),
+            "correctnet-lognormal": (LogNormalVariation(), CrossEntropy(), Orthogonal(lipschitz=1.0), plain),
+            "distill": (noise, Distillation("self"), free, plain),
+            "sam": (noise, CrossEntropy(), free, SAM(0.05)),
+            "asam": (noise, CrossEntropy(), free, SAM(0.5, adaptive=True)),
+            "awp": (noise, CrossEntropy(), free, AWP(0.01)),
+            "self-feedback": (noise, SelfFeedback(), free, plain),
+        }.items()
     }
-    assert parts == {
-        "vanilla": (NoVariation(), CrossEntropy(1.0), NoConstraint()),
-        "noise": (DeviceVariation(), CrossEntropy(1.0), NoConstraint()),
-        "noise-t4": (DeviceVariation(), CrossEntropy(4.0), NoConstraint()),
-        "noise-t16-clip1.5": (DeviceVariation(), CrossEntropy(16.0), Clip(1.5)),
-        "ovf": (DeviceVariation(), OVF(), NoConstraint()),
-        "irs": (DeviceVariation(), IRS(), NoConstraint()),
-        "self-feedback": (DeviceVariation(), SelfFeedback(), NoConstraint()),
-    }
-    for name, row in RECIPES.items():
-        assert row.recipe.name == name
-        assert row.recipe.step == Plain()
-        assert row.summary
+    assert all(row.summary for row in RECIPES.values())
 
 
 def test_the_papers_values_are_the_defaults() -> None:
@@ -112,7 +125,7 @@ def test_a_part_that_is_no_dataclass_can_be_used_beside_others() -> None:
     ("name", "changes", "message"),
     [
         ("ofv", {}, r"unknown recipe 'ofv': did you mean 'ovf'"),
-        ("nose", {}, r"unknown recipe 'nose': did you mean 'noise'.*known: irs, noise"),
+        ("nose", {}, r"unknown recipe 'nose': did you mean 'noise'.*known: asam, awp"),
         (
             "ovf",
             {"betta": 1},
@@ -190,4 +203,10 @@ def test_a_description_is_plain_and_tells_recipes_apart(name: str) -> None:
     others = [r.recipe.describe() for other, r in RECIPES.items() if other != name]
     assert all({**described, "name": ""} != {**other, "name": ""} for other in others)
     changed = dataclasses.replace(RECIPES[name].recipe, constraint=Clip(3.0)).describe()
-    assert changed["constraint"] == {"class": "Clip", "alpha": 3.0}
+    assert changed["constraint"] == {
+        "class": "Clip",
+        "alpha": 3.0,
+        "per": "tensor",
+        "start": None,
+        "until": 0.5,
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from steadynet.errors import SteadyNetError
 from steadynet.loader import Loader
 from steadynet.nvm.device import Device
 from steadynet.nvm.variation import Gaussian
-from steadynet.recipes import RECIPES, Recipe, recipe
+from steadynet.recipes import RECIPES, FreeWeights, Recipe, recipe
 from steadynet.training import Hardware, Settings, fit
 from training.small import CPU, DEVICE, SmallNet, differences, images, kept, small_net
 
@@ -148,15 +149,13 @@ def test_the_model_keeps_class_hooks_names_and_mode(name: str) -> None:
     assert not any(type(m).__name__ == "SyncBatchNorm" for m in net.modules())
 
 
-class Recorder:
+class Recorder(FreeWeights):
     """A constraint that changes nothing and keeps each step's gradients."""
 
     def __init__(self) -> None:
         self.gradients: list[dict[str, Tensor]] = []
 
-    def penalty(self, weights: Any) -> None: ...
-
-    def project(self, weights: dict[str, Tensor]) -> None:
+    def project(self, weights: Mapping[str, Tensor], progress: float) -> None:
         self.gradients.append({n: w.grad.clone() for n, w in weights.items() if w.grad is not None})
 
 

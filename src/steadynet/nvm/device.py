@@ -11,6 +11,7 @@ from steadynet.errors import SteadyNetError, check_choice
 from steadynet.nvm.quantize import SCALES, Scale
 from steadynet.nvm.slicing import check_bits
 from steadynet.nvm.variation import Gaussian, Variation
+from steadynet.nvm.weight_law import WeightLaw
 
 Path = Literal["weight", "device"]
 PATHS: tuple[Path, ...] = ("weight", "device")
@@ -72,6 +73,11 @@ class Device:
         if isinstance(self.variation, type) or not isinstance(self.variation, Variation):
             raise SteadyNetError(
                 f"variation must be a Variation such as Gaussian(sigma_d=0.1), got {self.variation!r}"
+            )
+
+        if self.path == "device" and isinstance(self.variation, WeightLaw):
+            raise SteadyNetError(
+                f"{type(self.variation).__name__} is a law of whole weights, not of devices: take path 'weight'"
             )
 
     @property

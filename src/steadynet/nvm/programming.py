@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from steadynet.nvm.quantize import from_codes, lsb, max_abs, to_codes
 from steadynet.nvm.slicing import slice_levels
+from steadynet.nvm.weight_law import WeightLaw
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +27,12 @@ _BLOCK = 2**18
 
 
 def program_tensor(
-    weight: Tensor, device: Device, generator: torch.Generator, out: Tensor | None = None
+    weight: Tensor,
+    device: Device,
+    generator: torch.Generator,
+    out: Tensor | None = None,
+    *,
+    mirrored: bool = False,
 ) -> Tensor:
     """Return the weights that one programming of `weight` leaves, detached from it.
 
@@ -36,6 +42,8 @@ def program_tensor(
         generator: The source of the errors; its device is where they are drawn. They are drawn in
             float32 and in contiguous order, so they depend on nothing but the generator and the shape.
         out: Where they are written, a contiguous tensor of the weight's shape and device; a new one of its dtype if None.
+        mirrored: Whether every normal that is drawn has the other sign: the same law, and, where errors are Gaussian, the very
+            errors negated.
 
     Returns:
         `out`, or a tensor of the weight's shape, dtype and device, contiguous. A NaN weight makes NaN of all that
@@ -51,9 +59,9 @@ def program_tensor(
     out = torch.empty(values.shape, dtype=weight.dtype, device=values.device) if out is None else out
     if device.sigma_d == 0:
         return out.copy_(clean_tensor(values, maximum, device))
-    if device.path == "device":
-        return Target.of(weight, device).program(generator, out)
-    table = _std_table(device, values)
+    if device.path == "device" or isinstance(device.variation, WeightLaw):
+        return Target.of(weight, device).program(generator, out, mirrored=mirrored)
+    table = _std_table(device, values) * (-1 if mirrored else 1)
     if maximum.dim() or not _in_blocks(generator, values):
         return _add_errors(*_aim(values, maximum, table, device), generator, out)
     flat, result = values.view(-1), out.view(-1)
@@ -69,7 +77,8 @@ class Target:
     Attributes:
         clean: The weights that devices without error hold, float32 or float64, contiguous.
         std: Std of the error in weights: of shape (), [C, 1, …, 1], or the weight's.
-        codes: The codes, where each device draws an error of its own; `std` is then one code step.
+        codes: The codes, where each device draws an error of its own or a law of whole weights needs them; `std` is then one
+            code step.
         device: Where they are programmed.
     """
 
@@ -85,7 +94,7 @@ class Target:
         maximum = max_abs(values, device.scale)
         if device.sigma_d == 0:
             return cls(clean_tensor(values, maximum, device), maximum.new_zeros(()), None, device)
-        if device.path == "device":
+        if device.path == "device" or isinstance(device.variation, WeightLaw):
             # A NaN weight has no levels: it is given those of 0, and its programmed weight is NaN by its clean part.
             codes = to_codes(values, maximum, device.weight_bits).nan_to_num_(0.0)
             unit = lsb(maximum, device.weight_bits)
@@ -93,22 +102,30 @@ class Target:
         clean, std = _aim(values, maximum, _std_table(device, values), device)
         return cls(clean, std, None, device)
 
-    def program(self, generator: torch.Generator, out: Tensor) -> Tensor:
+    def program(self, generator: torch.Generator, out: Tensor, *, mirrored: bool = False) -> Tensor:
         """Write into `out` what one programming leaves: the very numbers of `program_tensor`."""
         import torch
+
+        side = -1 if mirrored else 1
 
         if self.device.sigma_d == 0:
             return out.copy_(self.clean)
         if self.codes is not None:
-            errors = device_errors(self.codes, self.device, generator).to(self.clean.dtype)
+            law = self.device.variation
+            if isinstance(law, WeightLaw):
+                normals = standard_normal(tuple(self.codes.shape), generator, self.codes)
+                errors = law.weight_error(normals * side, self.codes, self.device)
+            else:
+                errors = device_errors(self.codes, self.device, generator).to(self.clean.dtype) * side
             return out.copy_(torch.addcmul(self.clean, errors, self.std))
-        by_row = self.std.dim() and self.std.shape != self.clean.shape
+        stds = self.std if side == 1 else -self.std
+        by_row = stds.dim() and stds.shape != self.clean.shape
         if by_row or not _in_blocks(generator, self.clean):
-            return _add_errors(self.clean, self.std, generator, out)
+            return _add_errors(self.clean, stds, generator, out)
         clean, result = self.clean.view(-1), out.view(-1)
-        std = self.std.view(-1) if self.std.dim() else None
+        flat = stds.view(-1) if stds.dim() else None
         for start, stop in _blocks(clean.numel()):
-            scale = self.std if std is None else std[start:stop]
+            scale = stds if flat is None else flat[start:stop]
             _add_errors(clean[start:stop], scale, generator, result[start:stop])
         return out
 

@@ -154,11 +154,32 @@ class RecipeOptions:
     """Training recipe. An option that is not given has the recipe's own value.
 
     Args:
-        recipe: vanilla, noise, noise-t4, noise-t16-clip1.5, ovf, irs, self-feedback, or the import path
-            of a Recipe.
+        recipe: One of the named recipes (`steadynet recipes` lists them), or the import path of a Recipe.
         temperature: T: logits are divided by it in training.
         clip: Weights are clipped at so many of their std after each step; none for no clipping.
+        clip_per: The std is that of the whole weight (tensor), or of each output channel.
+        clip_start: The clip at the first step, from which it falls evenly to --clip.
+        clip_until: Share of the steps after which it has fallen.
+        saturate: Weights are s·tanh(v/(τ s)) of those that are trained; the number is τ.
+        learned_range: Weights are clamped to a range that is learned; the number is its start in root mean squares.
+        range_strength: Penalty that draws a learned range in.
+        orthogonal: Strength of CorrectNet's penalty on ‖WᵀW − λ²I‖²; none for no penalty.
+        lipschitz: CorrectNet's k, of which λ is made; λ is 1 without it.
+        orthogonal_sigma: σ of the log-normal error in λ; σ_d by default.
+        sparsity: Strength of the penalty Σ|w|.
         train_sigma_d: σ_d in training; the device's by default.
+        censor: Training sees min(Z, c) for each normal Z (TRICE); the number is c; none for the whole tail.
+        mean_corrected: The mean of censored errors is subtracted.
+        log_normal: Training sees w e^θ, θ of std σ_d.
+        chips: Chips that share a batch, each seeing an equal part.
+        mirrored: Every second chip has the errors of the one before it with the other sign.
+        step: How the gradient is taken: plain, sam or asam (sharpness-aware), awp (adversarial weights).
+        rho: ρ, by which sam and asam move.
+        awp_gamma: γ, by which awp moves, relative to the weights' norm.
+        teacher: Distillation from the network's own clean weights (self), a run's folder, or a file of weights.
+        distill_weight: α, weight of the teacher's part of the loss.
+        softness: τ, by which distillation divides logits.
+        teacher_noise: The teacher's weights are noisy too.
         beta: β, weight of the negative feedback (ovf, irs, self-feedback); below 0 the feedback is positive, a control.
         n: N, number of feedback forwards (ovf), of taps (irs) or of copies (self-feedback).
         delta_sigma: Δσ, by which σ_d grows from one feedback forward to the next (ovf); may be negative.
@@ -180,7 +201,29 @@ class RecipeOptions:
     recipe: str = "noise"
     temperature: float | None = None
     clip: float | Literal["none"] | None = None
+    clip_per: Literal["tensor", "channel"] | None = None
+    clip_start: float | None = None
+    clip_until: float | None = None
+    saturate: float | Literal["none"] | None = None
+    learned_range: float | Literal["none"] | None = None
+    range_strength: float | None = None
+    orthogonal: float | Literal["none"] | None = None
+    lipschitz: float | None = None
+    orthogonal_sigma: float | None = None
+    sparsity: float | Literal["none"] | None = None
     train_sigma_d: float | None = None
+    censor: float | Literal["none"] | None = None
+    mean_corrected: bool | None = None
+    log_normal: bool | None = None
+    chips: int | None = None
+    mirrored: bool | None = None
+    step: Literal["plain", "sam", "asam", "awp"] | None = None
+    rho: float | None = None
+    awp_gamma: float | None = None
+    teacher: str | None = None
+    distill_weight: float | None = None
+    softness: float | None = None
+    teacher_noise: bool | None = None
     beta: float | None = None
     n: int | None = None
     delta_sigma: float | None = None
@@ -213,7 +256,7 @@ class RecipeOptions:
         """The options that were given, by the names that `Recipe.replace` takes."""
         given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "recipe"}
         given = {name: value for name, value in given.items() if value is not None}
-        return given | ({"clip": None} if self.clip == "none" else {})
+        return {name: None if value == "none" else value for name, value in given.items()}
 
     def build(self) -> Recipe:
         """Return the recipe with its changes. One by import path is imported, and torch with it.

@@ -11,9 +11,9 @@ imports torch, so that a recipe can be checked at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from steadynet.mapping import Layout
     from steadynet.nvm.device import Device
     from steadynet.recipes.objective.taps import Tap
+    from steadynet.recipes.variation import Chips
 
 # Metadata of a part's field that decides how a training is computed and not what comes out: it makes no other training.
 SAME_NUMBERS: Mapping[str, bool] = MappingProxyType({"same_numbers": True})
@@ -39,6 +40,11 @@ class Forwards(Protocol):
     @property
     def parts(self) -> nn.Module:
         """The module that the objective's `setup` made."""
+        ...
+
+    @property
+    def inputs(self) -> Any:
+        """The batch's inputs."""
         ...
 
     @property
@@ -82,6 +88,11 @@ class Forwards(Protocol):
 class TrainingVariation(Protocol):
     """What error the weights see in training."""
 
+    @property
+    def chips(self) -> Chips:
+        """How many chips share the batch of a step."""
+        ...
+
     def device(self, deployed: Device) -> Device | None:
         """Return the device that training simulates for one that is deployed; None for clean weights."""
         ...
@@ -118,14 +129,79 @@ class Objective(Protocol):
 
 @runtime_checkable
 class Constraint(Protocol):
-    """What keeps the weights in shape."""
+    """What keeps the weights in shape. `FreeWeights` has all of its methods, each of which does nothing."""
 
-    def penalty(self, weights: Mapping[str, Tensor]) -> Tensor | None:
-        """Return what is added to the loss, a scalar; None for nothing."""
+    def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
+        """Return the module of what the constraint learns or remembers, beside the backbone.
+
+        Args:
+            weights: The backbone's weights that lie on devices, by name, as they are before training.
+            sigma_d: The σ_d that training sees.
+
+        Raises:
+            SteadyNetError: If the constraint cannot be used on them.
+        """
         ...
 
-    def project(self, weights: Mapping[str, Tensor]) -> None:
-        """Change the weights in place after an optimiser step."""
+    def transform(self, name: str, weight: Tensor, state: nn.Module) -> Tensor:
+        """Return the weight that is programmed for one that is trained; the same tensor if it is programmed as it is.
+
+        The deployed backbone holds what is programmed. `state` is what `setup` made.
+        """
+        ...
+
+    def penalty(self, weights: Mapping[str, Tensor], state: nn.Module) -> Tensor | None:
+        """Return what is added to the loss, a scalar, for the weights that are programmed; None for nothing."""
+        ...
+
+    def project(self, weights: Mapping[str, Tensor], progress: float) -> None:
+        """Change the trained weights in place after an optimiser step; `progress` is the share of steps taken, 0 to 1."""
+        ...
+
+
+class FreeWeights:
+    """A constraint that leaves the weights alone: what others start from."""
+
+    def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
+        """Return an empty module: nothing is learned or remembered."""
+        from torch import nn
+
+        return nn.Module()
+
+    def transform(self, name: str, weight: Tensor, state: nn.Module) -> Tensor:
+        """Return the weight: it is programmed as it is."""
+        return weight
+
+    def penalty(self, weights: Mapping[str, Tensor], state: nn.Module) -> Tensor | None:
+        """Return None: nothing is added to the loss."""
+        return None
+
+    def project(self, weights: Mapping[str, Tensor], progress: float) -> None:
+        """Leave the weights alone."""
+
+
+class Evaluation(Protocol):
+    """The loss of one step, to be evaluated at the weights and near them.
+
+    Every evaluation sees the same batch, the same chips and the same dropout; BatchNorm learns from the first alone.
+    """
+
+    @property
+    def parameters(self) -> Mapping[str, Tensor]:
+        """The backbone's trainable parameters by name, as they are trained."""
+        ...
+
+    @property
+    def on_devices(self) -> Collection[str]:
+        """The names of those that lie on devices."""
+        ...
+
+    def __call__(self, offsets: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Return the loss with `offsets` added to the parameters that they name; no gradient goes to the offsets."""
+        ...
+
+    def gradient(self, names: Collection[str]) -> Mapping[str, Tensor]:
+        """Return the loss's gradient at the parameters that are named, the mean over all processes."""
         ...
 
 
@@ -133,6 +209,6 @@ class Constraint(Protocol):
 class Step(Protocol):
     """How the gradient is taken."""
 
-    def loss(self, compute: Callable[[], Tensor]) -> Tensor:
-        """Return the loss whose one backward gives the step's gradient; `compute` evaluates the objective."""
+    def loss(self, evaluation: Evaluation) -> Tensor:
+        """Return the loss whose one backward gives the step's gradient."""
         ...

@@ -12,12 +12,21 @@ from steadynet.errors import SteadyNetError, unknown
 from steadynet.recipes.base import Constraint, Objective, Step, TrainingVariation
 from steadynet.recipes.constraint.clip import Clip
 from steadynet.recipes.constraint.none import NoConstraint
+from steadynet.recipes.constraint.orthogonal import Orthogonal
 from steadynet.recipes.objective.cross_entropy import CrossEntropy
+from steadynet.recipes.objective.distillation import Distillation
 from steadynet.recipes.objective.irs import IRS
 from steadynet.recipes.objective.ovf import OVF
 from steadynet.recipes.objective.self_feedback import SelfFeedback
+from steadynet.recipes.step.awp import AWP
 from steadynet.recipes.step.plain import Plain
-from steadynet.recipes.variation import DeviceVariation, NoVariation
+from steadynet.recipes.step.sam import SAM
+from steadynet.recipes.variation import (
+    CensoredVariation,
+    DeviceVariation,
+    LogNormalVariation,
+    NoVariation,
+)
 
 
 @dataclass(frozen=True)
@@ -75,36 +84,18 @@ class Recipe:
     def replace(self, **changes: Any) -> Recipe:
         """Return the recipe with some options changed, by the flat names that the command line uses.
 
-        `clip` sets or (None) removes weight clipping, `train_sigma_d` the σ_d of training; every other name
-        is a field of the objective.
+        Any part can be added to any recipe: `clip`, `saturate`, `learned_range`, `orthogonal` and `sparsity` set a constraint or
+        (None) remove it, several of them act together; `train_sigma_d`, `censor`, `log_normal`, `chips` and `mirrored`
+        change the variation; `step` takes plain, sam, asam or awp; `teacher` makes cross entropy a distillation.
+        `steadynet.recipes.flat` lists the options of each; every other name is a field of the objective.
 
         Raises:
-            SteadyNetError: If the objective has no such option; the message names those it has.
+            SteadyNetError: If the objective has no such option (the message names those it has), or parts contradict one
+                another.
         """
-        recipe = self
-        changes = dict(changes)
-        if "clip" in changes:
-            clip = changes.pop("clip")
-            recipe = dataclasses.replace(recipe, constraint=NoConstraint() if clip is None else Clip(clip))
-        if "train_sigma_d" in changes:
-            sigma_d = changes.pop("train_sigma_d")
-            if not isinstance(recipe.variation, DeviceVariation):
-                raise SteadyNetError(
-                    f"recipe {self.name!r} trains without the device's variation: it has no train_sigma_d"
-                )
-            recipe = dataclasses.replace(recipe, variation=DeviceVariation(sigma_d))
-        known = _field_names(recipe.objective)
-        for name in changes:
-            if name not in known:
-                raise unknown(
-                    f"option of recipe {self.name!r} (objective {type(recipe.objective).__name__})",
-                    name,
-                    {*known, "clip", "train_sigma_d"},
-                )
-        if changes:
-            objective: Any = recipe.objective
-            recipe = dataclasses.replace(recipe, objective=dataclasses.replace(objective, **changes))
-        return recipe
+        from steadynet.recipes.flat import changed
+
+        return changed(self, changes)
 
 
 ROLES = ("variation", "objective", "constraint", "step")
@@ -136,6 +127,32 @@ RECIPES: Mapping[str, NamedRecipe] = _table(
     (Recipe(objective=OVF(), name="ovf"), "negative feedback: forwards at larger variation (OVF)"),
     (Recipe(objective=IRS(), name="irs"), "negative feedback: heads on feature maps (IRS)"),
     (
+        Recipe(constraint=Clip(2.5), name="noise-clip2.5"),
+        "noise, weights clipped at 2.5 std: hardware-aware training",
+    ),
+    (
+        Recipe(variation=CensoredVariation(), name="trice"),
+        "right-censored noise (TRICE); c and σ_d are to be searched",
+    ),
+    (
+        Recipe(variation=CensoredVariation(mean_corrected=True), name="trice-mc"),
+        "right-censored noise with its mean subtracted",
+    ),
+    (
+        Recipe(constraint=Orthogonal(), name="correctnet"),
+        "noise with an orthogonal penalty, as the authors of negative feedback ran CorrectNet",
+    ),
+    (
+        Recipe(
+            variation=LogNormalVariation(), constraint=Orthogonal(lipschitz=1.0), name="correctnet-lognormal"
+        ),
+        "log-normal noise with CorrectNet's own penalty, without its digital compensation",
+    ),
+    (Recipe(objective=Distillation(), name="distill"), "noise, taught by the network's own clean weights"),
+    (Recipe(step=SAM(), name="sam"), "noise with sharpness-aware minimisation"),
+    (Recipe(step=SAM(0.5, adaptive=True), name="asam"), "noise with adaptive sharpness-aware minimisation"),
+    (Recipe(step=AWP(), name="awp"), "noise with adversarial weight perturbation"),
+    (
         Recipe(objective=SelfFeedback(), name="self-feedback"),
         "a scaled copy of the output as its own feedback: a control, which only rescales the logits",
     ),
@@ -161,11 +178,6 @@ def recipe(name: str, **changes: Any) -> Recipe:
     return RECIPES[name].recipe.replace(**changes)
 
 
-def _field_names(part: Any) -> set[str]:
-    # A user's own part may be any class with its role's methods; only a dataclass's fields can be changed by name.
-    return {f.name for f in dataclasses.fields(part)} if dataclasses.is_dataclass(part) else set()
-
-
 def _same_numbers(part: Any) -> list[str]:
     """Return the names of the part's fields that are marked as `SAME_NUMBERS`."""
     if not dataclasses.is_dataclass(part) or isinstance(part, type):
@@ -181,5 +193,11 @@ def _describe(part: Any) -> dict[str, Any]:
     values: dict[str, Any] = {"class": type(part).__name__}
     for f in dataclasses.fields(part):
         value: Any = getattr(part, f.name)
-        values[f.name] = _describe(value) if dataclasses.is_dataclass(value) else value
+        values[f.name] = _described_value(value)
     return values
+
+
+def _described_value(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_described_value(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return _describe(value) if dataclasses.is_dataclass(value) else value

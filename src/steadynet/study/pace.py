@@ -16,7 +16,7 @@ from steadynet.options.build import build_model, training_hardware, training_set
 from steadynet.study.estimate import Pace
 from steadynet.study.memory import Peak
 from steadynet.study.store import Place
-from steadynet.training.forwards import StepForwards
+from steadynet.training.evaluation import StepEvaluation
 from steadynet.training.module import TrainingModule
 
 _WARM_UP = 1
@@ -47,12 +47,13 @@ def measure(place: Place, steps: int) -> Pace:
     for number in range(_WARM_UP + steps if made.epochs else 0):
         since = time.perf_counter()
         with _autocast(settings.precision, where):
-            forwards = StepForwards(module.setting, inputs, targets, number)
-            loss = made.recipe.step.loss(lambda forwards=forwards: made.recipe.objective.loss(forwards))
+            loss = made.recipe.step.loss(
+                StepEvaluation(made.recipe, module.setting, inputs, targets, number)
+            )
         optimizer.zero_grad()
         loss.backward()  # pyright: ignore[reportUnknownMemberType] (torch leaves it bare)
         optimizer.step()
-        made.recipe.constraint.project(module.weights)
+        made.recipe.constraint.project(module.weights, 0.0)
         _wait(where)
         times.append(time.perf_counter() - since)
     step = statistics.median(times[_WARM_UP:]) if times else 0.0

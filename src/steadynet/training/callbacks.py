@@ -139,10 +139,7 @@ class Keeper(Checkpoint):
         noisy = pl_module.val_accuracy_noisy
         if noisy > self.best_accuracy:
             self.best_accuracy, self.best_epoch = noisy, trainer.current_epoch
-            self.best_state = {
-                name: tensor.detach().cpu().clone()
-                for name, tensor in pl_module.backbone.state_dict().items()
-            }
+            self.best_state = pl_module.deployed_state()
         self.history.append(
             {
                 "epoch": trainer.current_epoch,

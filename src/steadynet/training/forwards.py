@@ -14,8 +14,10 @@ from steadynet.chip import call_with, program
 from steadynet.errors import SteadyNetError
 from steadynet.mapping import Layout, matching
 from steadynet.nvm.device import Device
-from steadynet.recipes.base import Pass
+from steadynet.recipes.base import Constraint, Pass
+from steadynet.recipes.constraint.none import NoConstraint
 from steadynet.recipes.objective.taps import Tap
+from steadynet.recipes.variation import Chips
 from steadynet.training.recompute import recomputed
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -34,6 +36,9 @@ class Setting:
         parts_layout: What of the parts does; it may be empty.
         loss: The task's loss of (output, targets).
         seed: Of all draws.
+        chips: How many chips share a batch.
+        constraint: What makes of a trained weight the one that is programmed.
+        shape: What the constraint's `setup` made.
         memory: Where chips are programmed, step after step: fresh memory of that size costs more than what is computed
             into it. A set for each forward whose chip lives until the backward.
     """
@@ -46,18 +51,53 @@ class Setting:
     parts_layout: Layout
     loss: Loss
     seed: int
+    chips: Chips = field(default_factory=Chips)
+    constraint: Constraint = field(default_factory=NoConstraint)
+    shape: nn.Module = field(default_factory=nn.Module)
     memory: dict[str, dict[str, Tensor]] = field(default_factory=dict[str, dict[str, Tensor]])
 
 
 class StepForwards:
-    """The `Forwards` of one batch; see `steadynet.recipes.base.Forwards`."""
+    """The `Forwards` of one batch; see `steadynet.recipes.base.Forwards`.
 
-    def __init__(self, setting: Setting, inputs: Any, targets: Tensor, draw: int) -> None:
+    Args:
+        setting: What stays the same from step to step.
+        inputs: The batch's inputs.
+        targets: What they should give.
+        step: The number of the batch since training started, which decides its chips.
+        offsets: Added to the backbone's parameters of these names, without a gradient of their own.
+        learns: Whether BatchNorm's statistics may learn from these forwards at all.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        inputs: Any,
+        targets: Tensor,
+        step: int,
+        offsets: Mapping[str, Tensor] | None = None,
+        *,
+        learns: bool = True,
+    ) -> None:
         self._setting = setting
         self._inputs = inputs
         self._targets = targets
-        self._draw = draw
+        self._step = step
+        self._offsets = dict(offsets or {})
+        self._learns = learns
         self._runs: Counter[tuple[str, int]] = Counter()
+        self._moved = moved_parameters(setting, self._offsets)
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The backbone's weights that lie on devices, as they are programmed: moved, transformed, and without error."""
+        parameters = dict(self._setting.backbone.named_parameters())
+        return {name: self._moved.get(name, parameters[name]) for name in self._setting.layout.names}
+
+    @property
+    def inputs(self) -> Any:
+        """The batch's inputs."""
+        return self._inputs
 
     @property
     def parts(self) -> nn.Module:
@@ -85,32 +125,54 @@ class StepForwards:
             SteadyNetError: If feature maps are asked of a forward that keeps none, `raised` has no `sigma_d` to raise to,
                 or one of its patterns matches nothing that lies on devices.
         """
-        setting = self._setting
         if recompute and taps:
             raise SteadyNetError("a recomputed forward keeps no feature maps: leave out taps, or recompute")
-        again = recompute and torch.is_grad_enabled()
         programmings = self._programmings(sigma_d, raised)
+        chips = self._setting.chips.count if programmings else 1
+        passes = [
+            self._forward(
+                inputs, chip, programmings, pass_, update_batchnorm and self._learns, taps, recompute
+            )
+            for chip, inputs in enumerate(parts_of(self._inputs, chips))
+        ]
+        if len(passes) == 1:
+            return passes[0]
+        features = zip(*(one.features for one in passes), strict=True)
+        return Pass(torch.cat([one.output for one in passes]), tuple(torch.cat(maps) for maps in features))
+
+    def _forward(
+        self,
+        inputs: Any,
+        chip: int,
+        programmings: Sequence[tuple[Device, Layout]],
+        pass_: int,
+        update_batchnorm: bool,
+        taps: Sequence[Tap],
+        recompute: bool,
+    ) -> Pass:
+        """Run the backbone on one chip, with the inputs that are its part of the batch."""
+        setting = self._setting
 
         def forward(inputs: Any, buffers: Mapping[str, Tensor]) -> Pass:
-            tensors = dict(buffers)
+            tensors = {**buffers, **self._moved}
             if programmings:
                 # A forward that is computed again, or has no backward, keeps no memory, not even for its chip.
                 lives_on = torch.is_grad_enabled() and not recompute
                 slot = self._slot("backbone", pass_) if lives_on else None
                 for device, layout in programmings:
-                    tensors.update(self._program(setting.backbone, device, layout, slot, pass_, prefix=""))
+                    tensors.update(self._program(setting.backbone, device, layout, slot, pass_, chip))
             return catch(setting.backbone, tensors, inputs, taps)
 
-        if again:
+        if recompute and torch.is_grad_enabled():
             output = recomputed(
                 setting.backbone,
-                self._inputs,
+                inputs,
                 lambda inputs, buffers: forward(inputs, buffers).output,
                 keep_buffers=not update_batchnorm,
             )
             return Pass(output, ())
         kept = {} if update_batchnorm else {n: b.clone() for n, b in setting.backbone.named_buffers()}
-        return forward(self._inputs, kept)
+        return forward(inputs, kept)
 
     def _programmings(self, sigma_d: float | None, raised: Sequence[str]) -> list[tuple[Device, Layout]]:
         """Return which devices hold which of the backbone's parameters; none holds those that stay clean."""
@@ -138,45 +200,38 @@ class StepForwards:
         child = setting.parts.get_submodule(name)
         if not noisy or setting.trained is None:
             return child(*inputs)
-        chip = self._program(
-            setting.parts,
-            setting.trained,
-            setting.parts_layout,
-            self._slot(f"parts.{name}", pass_),
-            pass_,
-            "parts.",
-            f"{name}.",
-        )
-        own = {key.removeprefix(f"{name}."): tensor for key, tensor in chip.items()}
-        return call_with(child, own, inputs)
+        outputs: list[Tensor] = []
+        own = _part(setting.parts_layout, {n for n in setting.parts_layout.names if n.startswith(f"{name}.")})
+        for chip, share in enumerate(parts_of(inputs, setting.chips.count)):
+            slot = self._slot(f"parts.{name}", pass_)
+            programmed = self._program(setting.parts, setting.trained, own, slot, pass_, chip)
+            tensors = {key.removeprefix(f"{name}."): tensor for key, tensor in programmed.items()}
+            outputs.append(call_with(child, tensors, share))
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def task_loss(self, output: Tensor) -> Tensor:
         """Return the task's loss of `output` against the batch's targets."""
         return self._setting.loss(output, self._targets)
 
     def _program(
-        self,
-        model: nn.Module,
-        device: Device,
-        layout: Layout,
-        slot: str | None,
-        pass_: int,
-        prefix: str,
-        only: str = "",
+        self, model: nn.Module, device: Device, layout: Layout, slot: str | None, pass_: int, chip: int
     ) -> Mapping[str, Tensor]:
-        if only:
-            layout = _part(layout, {name for name in layout.names if name.startswith(only)})
+        setting = self._setting
+        backbone = model is setting.backbone
+        draw, mirrored = setting.chips.errors(self._step, chip)
         return program(
             model,
             device,
-            seed=self._setting.seed,
-            draw=self._draw,
+            seed=setting.seed,
+            draw=draw,
             stream="train",
             pass_=pass_,
             layout=layout,
+            transform=(lambda name, weight: self._moved.get(name, weight)) if backbone else None,
             noise_device=None,
-            prefix=prefix,
-            buffers=None if slot is None else self._setting.memory.setdefault(slot, {}),
+            prefix="" if backbone else "parts.",
+            buffers=None if slot is None else setting.memory.setdefault(slot, {}),
+            mirrored=mirrored,
         )
 
     def _slot(self, what: str, pass_: int) -> str:
@@ -184,6 +239,46 @@ class StepForwards:
         # An objective may run the same pass more than once, as OVF does where its forwards share a draw.
         self._runs[(what, pass_)] += 1
         return f"{what} {pass_} {self._runs[(what, pass_)]}"
+
+
+def moved_parameters(setting: Setting, offsets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the backbone's parameters that are not used as they are trained: moved by an offset, or transformed.
+
+    Raises:
+        SteadyNetError: If an offset names no parameter of the backbone.
+    """
+    parameters = dict(setting.backbone.named_parameters())
+    foreign = sorted(offsets.keys() - parameters.keys())
+    if foreign:
+        raise SteadyNetError(f"offsets name {foreign[0]!r}, which is no parameter of the backbone")
+    moved = {name: parameters[name] + offset.detach() for name, offset in offsets.items()}
+    for name in setting.layout.names:
+        weight = moved.get(name, parameters[name])
+        programmed = setting.constraint.transform(name, weight, setting.shape)
+        if programmed is not weight:
+            moved[name] = programmed
+    return moved
+
+
+def parts_of(inputs: Any, count: int) -> list[Any]:
+    """Return a batch, a tensor or a tuple of tensors, in `count` parts, the first ones an image larger where it does not go up.
+
+    Raises:
+        SteadyNetError: If the batch has fewer images than there are parts, or is of another type.
+    """
+    if count == 1:
+        return [inputs]
+    tensors: list[Any] = [*inputs] if isinstance(inputs, tuple) else [inputs]
+    if not tensors or not all(isinstance(tensor, Tensor) for tensor in tensors):
+        raise SteadyNetError(
+            f"a batch of {type(inputs).__name__} cannot be shared between chips: train with chips 1"
+        )
+    if len(tensors[0]) < count:
+        raise SteadyNetError(
+            f"{count} chips cannot share a batch of {len(tensors[0])} images: lower chips, or raise batch_size"
+        )
+    split = [list(tensor.tensor_split(count)) for tensor in tensors]
+    return list(zip(*split, strict=True)) if isinstance(inputs, tuple) else split[0]
 
 
 def _part(layout: Layout, names: Set[str]) -> Layout:

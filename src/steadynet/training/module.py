@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from steadynet.chip import Chip, program, run
+from steadynet.chip import Chip, places, program, run
 from steadynet.errors import DivergenceError, SteadyNetError
 from steadynet.loader import Loader
 from steadynet.mapping import layout
@@ -20,7 +20,8 @@ from steadynet.nvm.device import Device
 from steadynet.randomness import stable_seed
 from steadynet.recipes.recipe import Recipe
 from steadynet.training.checkpoints import check_same_training, plain
-from steadynet.training.forwards import Loss, Setting, StepForwards
+from steadynet.training.evaluation import StepEvaluation
+from steadynet.training.forwards import Loss, Setting, moved_parameters
 from steadynet.training.settings import Settings
 
 
@@ -73,6 +74,7 @@ class TrainingModule(pl.LightningModule):
         super().__init__()
         self.backbone = backbone
         mapped = layout(backbone, device)
+        self._on_devices = mapped.names
         self.parts = recipe.objective.setup(backbone, example, settings.seed, mapped)
         self.recipe = recipe
         self.target = device
@@ -82,6 +84,7 @@ class TrainingModule(pl.LightningModule):
         self.validation_data = validation
         trained = recipe.variation.device(device)
         recipe.objective.check(trained.sigma_d if trained else 0.0)
+        self.shape = recipe.constraint.setup(self.weights, trained.sigma_d if trained else 0.0)
         self.setting = Setting(
             backbone=backbone,
             parts=self.parts,
@@ -94,22 +97,34 @@ class TrainingModule(pl.LightningModule):
             ),
             loss=loss,
             seed=settings.seed,
+            chips=recipe.variation.chips,
+            constraint=recipe.constraint,
+            shape=self.shape,
         )
         self.val_accuracy = math.nan
         self.val_accuracy_noisy = math.nan
         self._chips: list[Chip] = []
+        self._clean: dict[str, Tensor] = {}
         self._counts = torch.zeros(0)
         self._loader: Loader | None = None
         self._loader_state: dict[str, int] | None = None
         self._loss_sum = 0.0
         self._loss_count = 0
+        self._steps = 1
         self._pending: list[Tensor] = []
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """The backbone's weights that lie on devices, which constraints act on."""
+        """The backbone's weights that lie on devices, as they are trained: what constraints project."""
         parameters = dict(self.backbone.named_parameters())
-        return {name: parameters[name] for name in self.setting.layout.names}
+        return {name: parameters[name] for name in self._on_devices}
+
+    def deployed_state(self) -> dict[str, Tensor]:
+        """Return the backbone's state_dict with its weights as they are programmed, in memory of its own."""
+        with torch.no_grad():
+            moved = places(self.backbone).spread(moved_parameters(self.setting, {}))
+            state = {**self.backbone.state_dict(), **moved}
+        return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser and a cosine to 0 over all steps."""
@@ -122,7 +137,7 @@ class TrainingModule(pl.LightningModule):
             optimizer = torch.optim.SGD(
                 parameters, lr=settings.lr, momentum=0.9, weight_decay=settings.weight_decay
             )
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        self._steps = steps = max(1, int(self.trainer.estimated_stepping_batches))
 
         def factor(step: int) -> float:
             return 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
@@ -162,14 +177,8 @@ class TrainingModule(pl.LightningModule):
             DivergenceError: If it is not finite.
         """
         inputs, targets = self._inputs(batch[0]), batch[1]
-        forwards = StepForwards(self.setting, inputs, targets, self._position(batch_idx))
-
-        def compute() -> Tensor:
-            loss = self.recipe.objective.loss(forwards)
-            penalty = self.recipe.constraint.penalty(self.weights)
-            return loss if penalty is None else loss + penalty
-
-        loss = self.recipe.step.loss(compute)
+        step = self._position(batch_idx)
+        loss = self.recipe.step.loss(StepEvaluation(self.recipe, self.setting, inputs, targets, step))
         if not bool(torch.isfinite(loss.detach())):
             raise DivergenceError(
                 f"the loss is {loss.item()} at step {self.global_step} (epoch {self.current_epoch}, batch {batch_idx}): "
@@ -182,7 +191,7 @@ class TrainingModule(pl.LightningModule):
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Take the optimiser's step, then let the constraint act on the weights."""
         super().optimizer_step(*args, **kwargs)
-        self.recipe.constraint.project(self.weights)
+        self.recipe.constraint.project(self.weights, min(1.0, (self.global_step + 1) / self._steps))
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's mean loss."""
@@ -241,6 +250,7 @@ class TrainingModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Program the validation chips: the same draws at every epoch, so that epochs compare."""
         with torch.no_grad():
+            clean = moved_parameters(self.setting, {})
             self._chips = [
                 program(
                     self.backbone,
@@ -249,16 +259,19 @@ class TrainingModule(pl.LightningModule):
                     draw=draw,
                     stream="validation",
                     layout=self.setting.layout,
+                    transform=lambda name, weight: clean.get(name, weight),
                     noise_device=None,
                 )
                 for draw in range(self.settings.val_draws)
             ]
+        self._clean = clean
         self._counts = torch.zeros(len(self._chips) + 2, dtype=torch.float64)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Count correct predictions, clean and on each chip."""
         inputs, targets = self._inputs(batch[0]), batch[1]
-        outputs = [self.backbone(inputs), *(run(self.backbone, chip, inputs) for chip in self._chips)]
+        clean = run(self.backbone, self._clean, inputs) if self._clean else self.backbone(inputs)
+        outputs = [clean, *(run(self.backbone, chip, inputs) for chip in self._chips)]
         correct = [float((output.argmax(1) == targets).sum()) for output in outputs]
         self._counts += torch.tensor([*correct, len(targets)], dtype=torch.float64)
 
@@ -268,7 +281,7 @@ class TrainingModule(pl.LightningModule):
         self.val_accuracy, self.val_accuracy_noisy = float(shares[0]), float(shares[1:].mean())
         self.log("val_accuracy", self.val_accuracy, prog_bar=True)
         self.log("val_accuracy_noisy", self.val_accuracy_noisy, prog_bar=True)
-        self._chips = []
+        self._chips, self._clean = [], {}
 
     def identity(self) -> dict[str, Any]:
         """Return what a resumed training must share with the one it resumes, as plain types."""

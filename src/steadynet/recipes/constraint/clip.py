@@ -6,44 +6,74 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from steadynet.errors import check_number
+from steadynet.errors import SteadyNetError, check_choice, check_number
+from steadynet.nvm.quantize import SCALES, Scale
+from steadynet.recipes.base import FreeWeights
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Clip:
+class Clip(FreeWeights):
     """After each step every programmed weight tensor is clipped to ±α·std(W).
 
     The error's std is proportional to max|W|, so a small ratio of the peak to the std makes the same
-    devices err less against the weights. std is that of the tensor, about its mean, just before the clip.
+    devices err less against the weights. std is about the mean, just before the clip.
 
     Args:
         alpha: α > 1. At 1 and below the clip shrinks the very std that defines it, step by step to zero.
+        per: Whether std is that of the whole "tensor", or of each output "channel".
+        start: α at the first step; it falls evenly to `alpha` until the share `until` of the steps is taken. None for
+            `alpha` from the beginning.
+        until: Share of the steps after which α is `alpha`, in (0, 1].
 
     Raises:
-        SteadyNetError: If `alpha` is not a finite number above 1.
+        SteadyNetError: If `alpha` is not a finite number above 1, `start` not above `alpha`, or `until` out of its range.
 
     Source: hardware-aware training (Joshi et al. 2020; Rasch et al. 2023), α 2 … 2.5 there.
     """
 
     alpha: float = 2.5
+    per: Scale = "tensor"
+    start: float | None = None
+    until: float = 0.5
 
     def __post_init__(self) -> None:
         check_number("clip (alpha)", self.alpha, above=1)
+        check_choice("clip_per", self.per, SCALES)
+        if self.start is not None:
+            check_number("clip_start", self.start, above=0)
+            if self.start <= self.alpha:
+                raise SteadyNetError(
+                    f"clip_start {self.start:g} must be more than clip {self.alpha:g}, to which it falls: leave it out for "
+                    "one clip all along"
+                )
+        check_number("clip_until", self.until, above=0, at_most=1)
 
-    def penalty(self, weights: Mapping[str, Tensor]) -> None:
-        """Return None: nothing is added to the loss."""
-        return
+    def at(self, progress: float) -> float:
+        """Return α when the share `progress` of the steps is taken."""
+        if self.start is None:
+            return self.alpha
+        return self.start + (self.alpha - self.start) * min(1.0, progress / self.until)
 
-    def project(self, weights: Mapping[str, Tensor]) -> None:
+    def project(self, weights: Mapping[str, Tensor], progress: float) -> None:
         """Clip each tensor in place; one without spread is left alone."""
         import torch
 
         with torch.no_grad():
             for weight in weights.values():
-                bound = self.alpha * weight.std(correction=0)
-                # A tensor of equal weights has no std to clip at; inf leaves it as it is.
+                bound = self.at(progress) * spread(weight, self.per)
+                # Equal weights have no std to clip at; inf leaves them as they are.
                 bound = torch.where(bound > 0, bound, torch.full_like(bound, torch.inf))
                 weight.clamp_(-bound, bound)
+
+
+def spread(weight: Tensor, per: Scale) -> Tensor:
+    """Return the std of a weight about its mean: of shape (), or [C, 1, …, 1] by output channel.
+
+    A tensor of fewer than two dimensions has one std all the same.
+    """
+    if per == "tensor" or weight.dim() < 2:
+        return weight.std(correction=0)
+    return weight.flatten(1).std(dim=1, correction=0).view(-1, *[1] * (weight.dim() - 1))

@@ -1,22 +1,12 @@
-"""No constraint."""
+"""Weights that are left alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from steadynet.recipes.base import FreeWeights
 
 
 @dataclass(frozen=True)
-class NoConstraint:
-    """Weights move freely."""
-
-    def penalty(self, weights: Mapping[str, Tensor]) -> None:
-        """Return None: nothing is added to the loss."""
-        return
-
-    def project(self, weights: Mapping[str, Tensor]) -> None:
-        """Leave the weights as they are."""
+class NoConstraint(FreeWeights):
+    """The weights are what the optimiser makes of them."""

@@ -1,0 +1,56 @@
+"""Weights that saturate: a smooth way to a small ratio of the peak to the root mean square."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from steadynet.errors import SteadyNetError, check_number
+from steadynet.recipes.base import FreeWeights
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from steadynet.recipes.constraint.state import Remembered
+
+
+@dataclass(frozen=True)
+class Saturate(FreeWeights):
+    """What is programmed is w = s·tanh(v / (τ s)) of the weight v that is trained.
+
+    s is the root mean square of v before training, one for each tensor, so |w| < s. The smaller τ, the more weights
+    end near ±s, and the nearer to 1 is the ratio of max|W| to their root mean square.
+
+    Args:
+        tau: τ > 0.
+
+    Raises:
+        SteadyNetError: If `tau` is no positive number.
+    """
+
+    tau: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_number("saturate (tau)", self.tau, above=0)
+
+    def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
+        """Return the module that remembers s of each tensor.
+
+        Raises:
+            SteadyNetError: If all weights of a tensor are 0.
+        """
+        scales = {name: weight.detach().square().mean().sqrt() for name, weight in weights.items()}
+        for name, scale in scales.items():
+            if not float(scale) > 0:
+                raise SteadyNetError(
+                    f"{name} is all 0, so it has no scale to saturate at: initialise it, or exclude it"
+                )
+        from steadynet.recipes.constraint.state import Remembered
+
+        return Remembered(scales)
+
+    def transform(self, name: str, weight: Tensor, state: nn.Module) -> Tensor:
+        """Return s·tanh(v / (τ s))."""
+        scale = cast("Remembered", state).of(name)
+        return (weight / (self.tau * scale)).tanh() * scale

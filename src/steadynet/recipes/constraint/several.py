@@ -1,0 +1,67 @@
+"""Several constraints at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from steadynet.errors import SteadyNetError
+from steadynet.recipes.base import Constraint
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Several:
+    """Constraints that act one after the other: transforms and projections in their order, penalties added.
+
+    Args:
+        constraints: Two or more, of different classes.
+
+    Raises:
+        SteadyNetError: If there are fewer than two, one is none, or two are of one class.
+    """
+
+    constraints: tuple[Constraint, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "constraints", tuple(self.constraints))
+        if len(self.constraints) < 2:
+            raise SteadyNetError(
+                f"several constraints are two or more, got {len(self.constraints)}: give the one itself"
+            )
+        for constraint in self.constraints:
+            if isinstance(constraint, type) or not isinstance(constraint, Constraint):
+                raise SteadyNetError(f"each of several constraints must be a Constraint, got {constraint!r}")
+        names = [type(constraint).__name__ for constraint in self.constraints]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise SteadyNetError(f"several constraints hold {twice[0]} twice: give it once")
+
+    def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
+        """Return the states of all, in a list."""
+        from torch import nn
+
+        return nn.ModuleList([constraint.setup(weights, sigma_d) for constraint in self.constraints])
+
+    def transform(self, name: str, weight: Tensor, state: nn.Module) -> Tensor:
+        """Return what all transforms make of the weight."""
+        for constraint, own in self._each(state):
+            weight = constraint.transform(name, weight, own)
+        return weight
+
+    def penalty(self, weights: Mapping[str, Tensor], state: nn.Module) -> Tensor | None:
+        """Return the sum of the penalties; None if there is none."""
+        penalties = [constraint.penalty(weights, own) for constraint, own in self._each(state)]
+        given = [penalty for penalty in penalties if penalty is not None]
+        return sum(given[1:], given[0]) if given else None
+
+    def project(self, weights: Mapping[str, Tensor], progress: float) -> None:
+        """Let each change the weights."""
+        for constraint in self.constraints:
+            constraint.project(weights, progress)
+
+    def _each(self, state: nn.Module) -> list[tuple[Constraint, nn.Module]]:
+        return list(zip(self.constraints, state.children(), strict=True))

@@ -1,0 +1,34 @@
+"""What a constraint remembers or learns of each weight tensor: a tensor under its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+
+class Remembered(nn.Module):
+    """A buffer, or a learned parameter, for each of some names, saved and moved with the training.
+
+    Args:
+        tensors: By the weights' names.
+        learned: Whether they are trained.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], *, learned: bool = False) -> None:
+        super().__init__()
+        # A module's own names must not hold the dots of a parameter's.
+        self._keys = {name: f"of{number}" for number, name in enumerate(tensors)}
+        for name, tensor in tensors.items():
+            own = tensor.detach().clone()
+            if learned:
+                self.register_parameter(self._keys[name], nn.Parameter(own))
+            else:
+                self.register_buffer(self._keys[name], own)
+
+    def of(self, name: str) -> Tensor:
+        """Return the tensor of a weight."""
+        tensor = getattr(self, self._keys[name])
+        if not isinstance(tensor, Tensor):  # pragma: no cover (a module's attribute could be anything)
+            raise TypeError(name)
+        return tensor

@@ -1,0 +1,224 @@
+"""A recipe's options by the flat names that the command line, studies and `recipe(…)` share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from steadynet.errors import SteadyNetError, check_choice, unknown
+from steadynet.recipes.constraint.clip import Clip
+from steadynet.recipes.constraint.learned_range import LearnedRange
+from steadynet.recipes.constraint.none import NoConstraint
+from steadynet.recipes.constraint.orthogonal import Orthogonal
+from steadynet.recipes.constraint.saturate import Saturate
+from steadynet.recipes.constraint.several import Several
+from steadynet.recipes.constraint.sparse import Sparse
+from steadynet.recipes.objective.cross_entropy import CrossEntropy
+from steadynet.recipes.objective.distillation import Distillation
+from steadynet.recipes.step.awp import AWP
+from steadynet.recipes.step.plain import Plain
+from steadynet.recipes.step.sam import SAM
+from steadynet.recipes.variation import (
+    CensoredVariation,
+    Chips,
+    DeviceVariation,
+    LogNormalVariation,
+    NoVariation,
+    OtherVariation,
+)
+
+if TYPE_CHECKING:
+    from steadynet.recipes.recipe import Recipe
+
+# Each constraint by the option that asks for it, which is one of its fields.
+CONSTRAINTS: Mapping[str, tuple[type, str]] = {
+    "clip": (Clip, "alpha"),
+    "saturate": (Saturate, "tau"),
+    "learned_range": (LearnedRange, "start"),
+    "orthogonal": (Orthogonal, "strength"),
+    "sparsity": (Sparse, "strength"),
+}
+# Options of one part, and the option that asks for it.
+DETAILS: Mapping[str, tuple[str, str]] = {
+    "clip_per": ("clip", "per"),
+    "clip_start": ("clip", "start"),
+    "clip_until": ("clip", "until"),
+    "range_strength": ("learned_range", "strength"),
+    "lipschitz": ("orthogonal", "lipschitz"),
+    "orthogonal_sigma": ("orthogonal", "sigma"),
+}
+BOUNDS = ("clip", "saturate", "learned_range")
+VARIATION = ("train_sigma_d", "censor", "mean_corrected", "log_normal", "chips", "mirrored")
+STEPS: Mapping[str, Callable[[], Any]] = {
+    "plain": Plain,
+    "sam": SAM,
+    "asam": lambda: SAM(rho=0.5, adaptive=True),
+    "awp": AWP,
+}
+STEP = ("step", "rho", "awp_gamma")
+DISTILLATION: Mapping[str, str] = {
+    "teacher": "teacher",
+    "distill_weight": "weight",
+    "softness": "softness",
+    "teacher_noise": "teacher_noise",
+}
+NAMES = (*CONSTRAINTS, *DETAILS, *VARIATION, *STEP, *DISTILLATION)
+
+
+def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """Return the recipe with some options changed; see `Recipe.replace`.
+
+    Raises:
+        SteadyNetError: If there is no such option, or parts contradict one another.
+    """
+    given = dict(changes)
+
+    def taken(names: Any) -> dict[str, Any]:
+        return {name: given.pop(name) for name in names if name in given}
+
+    constraint = _constraint(recipe, taken((*CONSTRAINTS, *DETAILS)))
+    variation = _variation(recipe, taken(VARIATION))
+    step = _step(recipe, taken(STEP))
+    objective = _objective(recipe, taken(DISTILLATION), given)
+    return dataclasses.replace(
+        recipe, variation=variation, objective=objective, constraint=constraint, step=step
+    )
+
+
+def _constraint(recipe: Recipe, given: Mapping[str, Any]) -> Any:
+    if not given:
+        return recipe.constraint
+    parts: dict[Any, Any] = {type(part): part for part in _each(recipe.constraint)}
+    known: set[Any] = {kind for kind, _ in CONSTRAINTS.values()}
+    for name, (kind, field) in CONSTRAINTS.items():
+        if name in given and given[name] is None:
+            parts.pop(kind, None)
+        elif name in given:
+            parts[kind] = _with(parts[kind], **{field: given[name]}) if kind in parts else kind(given[name])
+    for name, (owner, field) in DETAILS.items():
+        if name not in given:
+            continue
+        kind = CONSTRAINTS[owner][0]
+        if kind not in parts:
+            raise SteadyNetError(
+                f"{name} is an option of {owner}, which recipe {recipe.name!r} lacks: give {owner} too"
+            )
+        parts[kind] = _with(parts[kind], **{field: given[name]})
+    bounds = [name for name in BOUNDS if CONSTRAINTS[name][0] in parts]
+    if len(bounds) > 1:
+        raise SteadyNetError(
+            f"{bounds[0]} and {bounds[1]} contradict each other: both bound the weights, so take one"
+        )
+    # A user's own constraints stay where they stand; ours follow in the order of their options.
+    ordered = [part for kind, part in parts.items() if kind not in known]
+    ordered += [parts[kind] for kind, _ in CONSTRAINTS.values() if kind in parts]
+    if not ordered:
+        return NoConstraint()
+    return ordered[0] if len(ordered) == 1 else Several(tuple(ordered))
+
+
+def _each(constraint: Any) -> list[Any]:
+    if isinstance(constraint, NoConstraint):
+        return []
+    return list(constraint.constraints) if isinstance(constraint, Several) else [constraint]
+
+
+def _variation(recipe: Recipe, given: dict[str, Any]) -> Any:
+    variation: Any = recipe.variation
+    if not given:
+        return variation
+    if isinstance(variation, NoVariation):
+        raise SteadyNetError(
+            f"recipe {recipe.name!r} trains without the device's variation: it has no {next(iter(given))}"
+        )
+    if given.get("censor") is not None and given.get("log_normal"):
+        raise SteadyNetError(
+            "censor and log_normal contradict each other: both are the law of training, so take one"
+        )
+    sigma_d = _own_sigma_d(variation)
+    if "censor" in given:
+        cutoff = given.pop("censor")
+        if cutoff is None:
+            variation = DeviceVariation(sigma_d, variation.chips)
+        elif isinstance(variation, CensoredVariation):
+            variation = _with(variation, cutoff=cutoff)
+        else:
+            variation = CensoredVariation(cutoff, sigma_d, chips=variation.chips)
+    if "log_normal" in given:
+        log_normal = given.pop("log_normal")
+        if log_normal != isinstance(variation, LogNormalVariation):
+            variation = (LogNormalVariation if log_normal else DeviceVariation)(sigma_d, variation.chips)
+    if "mean_corrected" in given:
+        if not isinstance(variation, CensoredVariation):
+            raise SteadyNetError(
+                f"mean_corrected is an option of censor, which recipe {recipe.name!r} lacks: give censor too"
+            )
+        variation = _with(variation, mean_corrected=given.pop("mean_corrected"))
+    if "train_sigma_d" in given:
+        wanted = given.pop("train_sigma_d")
+        if isinstance(variation, OtherVariation):
+            variation = _with(variation, variation=variation.variation.at(wanted))
+        else:
+            variation = _with(variation, sigma_d=wanted)
+    if given:
+        chips = Chips(
+            given.get("chips", variation.chips.count), given.get("mirrored", variation.chips.mirrored)
+        )
+        variation = _with(variation, chips=chips)
+    return variation
+
+
+def _with(part: Any, **values: Any) -> Any:
+    """Return a dataclass with some fields changed."""
+    changed: Any = dataclasses.replace(part, **values)
+    return changed
+
+
+def _own_sigma_d(variation: Any) -> float | None:
+    return variation.variation.sigma_d if isinstance(variation, OtherVariation) else variation.sigma_d
+
+
+def _step(recipe: Recipe, given: Mapping[str, Any]) -> Any:
+    step: Any = recipe.step
+    if "step" in given:
+        check_choice("step", given["step"], tuple(STEPS))
+        step = STEPS[given["step"]]()
+    for name, kind, owner, field in (("rho", SAM, "sam or asam", "rho"), ("awp_gamma", AWP, "awp", "gamma")):
+        if name in given:
+            if not isinstance(step, kind):
+                raise SteadyNetError(f"{name} is an option of step {owner}: give that step too")
+            step = _with(step, **{field: given[name]})
+    return step
+
+
+def _objective(recipe: Recipe, distillation: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+    objective: Any = recipe.objective
+    if distillation:
+        if isinstance(objective, CrossEntropy) and distillation.get("teacher") is not None:
+            objective = Distillation(temperature=objective.temperature)
+        elif not isinstance(objective, Distillation):
+            name = next(iter(distillation))
+            if isinstance(objective, CrossEntropy):
+                raise SteadyNetError(f"{name} is an option of distillation: give teacher too")
+            raise SteadyNetError(
+                f"recipe {recipe.name!r} ({type(objective).__name__}) and {name} contradict each other: both own the "
+                "logits, so take one"
+            )
+        if "teacher" in distillation and distillation["teacher"] is None:
+            objective = CrossEntropy(objective.temperature)
+        else:
+            values = {DISTILLATION[name]: value for name, value in distillation.items()}
+            objective = _with(objective, **values)
+    fields = (
+        {f.name for f in dataclasses.fields(objective)} if dataclasses.is_dataclass(objective) else set[str]()
+    )
+    known = fields - (set(DISTILLATION.values()) if isinstance(objective, Distillation) else set[str]())
+    for name in given:
+        if name not in known:
+            raise unknown(
+                f"option of recipe {recipe.name!r} (objective {type(objective).__name__})",
+                name,
+                {*known, *NAMES},
+            )
+    return _with(objective, **given) if given else objective
