@@ -268,7 +268,7 @@ def parts_of(inputs: Any, count: int) -> list[Any]:
     """
     if count == 1:
         return [inputs]
-    tensors: list[Any] = [*inputs] if isinstance(inputs, tuple) else [inputs]
+    tensors = list(cast("tuple[Any, ...]", inputs)) if isinstance(inputs, tuple) else [inputs]
     if not tensors or not all(isinstance(tensor, Tensor) for tensor in tensors):
         raise SteadyNetError(
             f"a batch of {type(inputs).__name__} cannot be shared between chips: train with chips 1"
