@@ -268,10 +268,11 @@ def parts_of(inputs: Any, count: int) -> list[Any]:
     """
     if count == 1:
         return [inputs]
+    kind: str = type(inputs).__name__
     tensors = list(cast("tuple[Any, ...]", inputs)) if isinstance(inputs, tuple) else [inputs]
     if not tensors or not all(isinstance(tensor, Tensor) for tensor in tensors):
         raise SteadyNetError(
-            f"a batch of {type(inputs).__name__} cannot be shared between chips: train with chips 1"
+            f"a batch of {kind} cannot be shared between chips: train with chips 1"
         )
     if len(tensors[0]) < count:
         raise SteadyNetError(

@@ -15,6 +15,7 @@ from steadynet.study.report.views.claims import ClaimsView
 from steadynet.study.report.views.convergence import ConvergenceView
 from steadynet.study.report.views.cost import CostView
 from steadynet.study.report.views.curve import CurveView
+from steadynet.study.report.views.leaderboard import LeaderboardView
 from steadynet.study.report.views.ranking import RankingView
 from steadynet.study.report.views.table import TableView
 from steadynet.study.report.views.violin import ViolinView
@@ -23,7 +24,16 @@ __all__ = ["VIEWS", "View", "view_from"]
 
 VIEWS: Mapping[str, type[View]] = {
     view.kind: view
-    for view in (CurveView, TableView, ViolinView, ConvergenceView, RankingView, CostView, ClaimsView)
+    for view in (
+        CurveView,
+        TableView,
+        ViolinView,
+        ConvergenceView,
+        RankingView,
+        LeaderboardView,
+        CostView,
+        ClaimsView,
+    )
 }
 
 

@@ -1,0 +1,131 @@
+"""All figures of all series at once: a row for each, the best first, and what each costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import ClassVar
+
+from steadynet.errors import unknown
+from steadynet.study.report.content import Block, Entry, Grid
+from steadynet.study.report.views import words
+from steadynet.study.report.views.base import View
+from steadynet.study.report.views.groups import Group, Label, Row, label_text, select
+from steadynet.study.report.views.metrics import METRICS
+from steadynet.study.report.views.table import entry
+
+# By which series are told apart, after what they are ranked by.
+SHOWN = ("accuracy", "kpp5", "worst", "nll", "ekl", "ece", "clean")
+HEADINGS: Mapping[str, str] = {
+    "accuracy": "accuracy, %",
+    "kpp5": "5th percentile, %",
+    "worst": "worst chip, %",
+    "nll": "NLL, nats",
+    "ekl": "EKL, nats",
+    "ece": "calibration error, %",
+    "clean": "clean accuracy, %",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardView(View):
+    """A table for each panel and σ_d: mean accuracy, percentile, worst chip, likelihoods, calibration, clean accuracy and cost.
+
+    The cost is the median time of a training over that of the control's trainings at the same σ_d.
+
+    Args:
+        title: Heading.
+        where: Only rows with these labels.
+        control: Label of the series whose time is 1.
+        metric: By which series are ordered; those that are not converged come last.
+        series: Axis whose labels are ranked.
+        panels: Axis with tables for each label.
+    """
+
+    kind: ClassVar[str] = "leaderboard"
+
+    control: str
+    metric: str = "accuracy"
+    series: str = "recipe"
+    panels: str | None = None
+
+    def blocks(
+        self,
+        rows: Sequence[Row],
+        *,
+        key_prefix: str,
+        published_allowed: bool = False,
+        expected: Sequence[Mapping[str, Label]] | None = None,
+    ) -> tuple[Block, ...]:
+        """Return the tables; see `View.blocks`."""
+        selection = select(rows, self.where, expected)
+        names = [str(name) for name in selection.labels(self.series)]
+        if self.control not in names:
+            raise unknown(f"control of view {self.kind}", self.control, names)
+        axes = [axis for axis in (self.panels, "sigma_d", self.series) if axis is not None]
+        groups = selection.groups(axes, self.kind)
+        made: list[Block] = []
+        for panel in selection.labels(self.panels):
+            for sigma_d in selection.labels("sigma_d"):
+                own: dict[Label, Group] = {}
+                for name in selection.labels(self.series):
+                    group = groups.get(tuple(v for v in (panel, sigma_d, name) if v is not None))
+                    if name is not None and group is not None:
+                        own[name] = group
+                if sigma_d is not None and any(group.rows for group in own.values()):
+                    made.append(self._table(own, panel, sigma_d, key_prefix))
+        return tuple(made)
+
+    def _table(self, own: Mapping[Label, Group], panel: Label | None, sigma_d: Label, prefix: str) -> Grid:
+        control = next((group for name, group in own.items() if str(name) == self.control), None)
+        shown = (self.metric, *(name for name in SHOWN if name != self.metric))
+        ordered = sorted(own.items(), key=lambda item: self._place(item[1]))
+        parts = [label_text("sigma_d", sigma_d)]
+        title = words.panel_title(panel, self.panels)
+        return Grid(
+            key=words.key(
+                prefix, self.kind, self.metric, *([str(panel)] if panel is not None else []), str(sigma_d)
+            ),
+            title=words.titled(self.title or "Leaderboard", ", ".join([*([title] if title else []), *parts])),
+            columns=(
+                self.series,
+                *(HEADINGS.get(name, METRICS[name].label) for name in shown),
+                f"time / {self.control}",
+            ),
+            rows=tuple(
+                (
+                    Entry(str(name)),
+                    *(entry(METRICS[metric], group) for metric in shown),
+                    relative_time(group, control),
+                )
+                for name, group in ordered
+            ),
+            notes=(
+                f"ordered by {METRICS[self.metric].label.rpartition(',')[0] or self.metric}; what is not converged comes last, "
+                "and wins or loses nothing",
+                f"time / {self.control}: median time of a training over that of {self.control}, whatever else the machine did "
+                "at the time",
+                *words.notes(list(own.values()), sign="±", mark="asterisk"),
+            ),
+        )
+
+    def _place(self, group: Group) -> tuple[int, float]:
+        metric = METRICS[self.metric]
+        estimate = metric.estimate(group.rows) if group.rows else None
+        if estimate is None:
+            return 2, 0.0
+        better_first = -1 if metric.higher_is_better else 1
+        return int(group.converged is False), better_first * estimate.mean
+
+
+def relative_time(group: Group, control: Group | None) -> Entry:
+    """Return the median time of a training of a group over that of the control's."""
+    if not group.rows or control is None or not control.rows:
+        return Entry("–", detail="not finished")
+    own, theirs = (median(float(row["train_seconds"]) for row in g.rows) for g in (group, control))
+    ratio = own / theirs if theirs > 0 else math.nan
+    if not math.isfinite(ratio):
+        return Entry("–", detail="no time was taken")
+    return Entry(f"{ratio:.2f}", ratio, detail=f"{own:.0f} s against {theirs:.0f} s")

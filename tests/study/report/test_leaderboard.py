@@ -1,0 +1,74 @@
+"""The leaderboard: all figures of each series, the best first, what is not converged last, and time over the control's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from steadynet.errors import SteadyNetError
+from steadynet.study.report.content import Grid
+from steadynet.study.report.views import view_from
+from study.rows import row
+
+
+def rows_of() -> list[dict[str, Any]]:
+    """W/ takes 100 and 120 s, OVF 500 s; `late` does not reach plain training's clean accuracy, 0.99."""
+    made: list[dict[str, Any]] = []
+    for name, accuracy, clean, seconds in (
+        ("W/", (0.70, 0.72), 0.98, (100.0, 120.0)),
+        ("OVF", (0.80, 0.82), 0.98, (500.0, 500.0)),
+        ("late", (0.90, 0.90), 0.90, (90.0, 90.0)),
+        ("W/O", (0.20, 0.20), 0.99, (60.0, 60.0)),
+    ):
+        for seed in (0, 1):
+            made.append(
+                row(
+                    accuracy[seed],
+                    axes={"recipe": name, "seed": seed},
+                    recipe="vanilla" if name == "W/O" else "noise",
+                    clean_accuracy=clean,
+                    train_seconds=seconds[seed],
+                )
+            )
+    return made
+
+
+def grid_of(rows: list[dict[str, Any]], **keys: Any) -> Grid:
+    (block,) = view_from({"view": "leaderboard", "control": "W/", **keys}).blocks(rows, key_prefix="a")
+    assert isinstance(block, Grid)
+    return block
+
+
+def test_rows_are_ordered_and_what_is_not_converged_comes_last() -> None:
+    grid = grid_of(rows_of())
+    assert [line[0].text for line in grid.rows] == ["OVF", "W/", "W/O", "late"]
+    accuracy = {line[0].text: line[1] for line in grid.rows}
+    assert accuracy["OVF"].value == pytest.approx(81)
+    assert not accuracy["late"].converged
+    assert accuracy["OVF"].converged
+
+
+def test_time_is_the_ratio_of_medians() -> None:
+    times = {line[0].text: line[-1].value for line in grid_of(rows_of()).rows}
+    assert times == {
+        "W/": 1.0,
+        "OVF": pytest.approx(500 / 110),
+        "late": pytest.approx(90 / 110),
+        "W/O": pytest.approx(60 / 110),
+    }
+
+
+def test_each_row_has_all_figures_and_a_smaller_likelihood_ranks_first() -> None:
+    grid = grid_of(rows_of(), metric="nll")
+    assert grid.columns[0] == "recipe"
+    assert grid.columns[1] == "NLL, nats"
+    assert {"accuracy, %", "5th percentile, %", "worst chip, %", "EKL, nats", "calibration error, %"} <= set(
+        grid.columns
+    )
+    assert all(len(line) == len(grid.columns) for line in grid.rows)
+
+
+def test_a_control_that_is_not_there_is_refused() -> None:
+    with pytest.raises(SteadyNetError, match="unknown control of view leaderboard 'W'"):
+        view_from({"view": "leaderboard", "control": "W"}).blocks(rows_of(), key_prefix="a")
