@@ -84,3 +84,18 @@ def test_a_word_without_dashes_is_the_positional_option_once() -> None:
     assert normalise(["runs/x", "--lr", "1"], KINDS, positional="model") == ["--model=runs/x", "--lr=1"]
     with pytest.raises(SteadyNetError, match="unexpected word 'b'"):
         normalise(["a", "b"], KINDS, positional="model")
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("recipe=W/, T = 4|OVF, beta 0.1", '--taps=["recipe=W/, T = 4|OVF, beta 0.1"]'),
+        ("a.b,layer1", '--taps=["a.b", "layer1"]'),
+    ],
+)
+def test_a_text_with_a_comma_and_a_space_is_one_value(word: str, expected: str) -> None:
+    assert normalise(["--taps", word], KINDS) == [expected]
+
+
+def test_numbers_are_told_apart_whatever_stands_behind_their_commas() -> None:
+    assert normalise(["--sigma-d", "0.1, 0.2"], KINDS) == ["--sigma-d=[0.1,  0.2]"]

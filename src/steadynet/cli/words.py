@@ -188,10 +188,16 @@ def _as_list(name: str, taken: Sequence[str]) -> str:
     """Return the values as one YAML list."""
     if len(taken) == 1 and taken[0].startswith("["):
         return taken[0]
-    values = [part for word in taken for part in word.split(",") if part]
+    values = [part for word in taken for part in _parts(word) if part]
     if not values:
         raise SteadyNetError(f"option {name} needs at least one value")
     return "[" + ", ".join(value if _is_number(value) else json.dumps(value) for value in values) + "]"
+
+
+def _parts(word: str) -> list[str]:
+    """Return the values of one word: those between commas, but a text with a comma and a space in it is one, as a label is."""
+    parts = word.split(",")
+    return parts if ", " not in word or all(_is_number(part.strip()) for part in parts) else [word]
 
 
 def _is_number(text: str) -> bool:
