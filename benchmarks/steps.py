@@ -124,7 +124,7 @@ def recipe_step(scale: Scale, form: Form, recipe: Recipe) -> Callable[[], Tensor
             loss = module.training_step((images, labels), taken)
         loss.backward()
         optimizer.step()
-        recipe.constraint.project(module.weights, 0.0)
+        recipe.constraint.project(module.weights, 0.0, module.shape)
         optimizer.zero_grad()
         taken += 1
         return loss.detach()

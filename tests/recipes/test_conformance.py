@@ -40,6 +40,7 @@ from steadynet.recipes import (
     Objective,
     Orthogonal,
     OtherVariation,
+    Peak,
     Plain,
     Recipe,
     Saturate,
@@ -87,6 +88,7 @@ PARTS: dict[str, tuple[Any, ...]] = {
         Clip(1.5),
         Clip(1.5, per="channel"),
         Clip(1.5, start=3.0),
+        Peak(),
         Saturate(),
         LearnedRange(),
         Orthogonal(),
@@ -219,7 +221,7 @@ def test_projecting_is_in_place_and_settles(role: str, part: Any) -> None:
     weights = module.weights
     assert tuple(weights) == ON_DEVICES
     pointers = [w.data_ptr() for w in weights.values()]
-    module.recipe.constraint.project(weights, 1.0)
+    module.recipe.constraint.project(weights, 1.0, module.shape)
     assert [w.data_ptr() for w in weights.values()] == pointers
     assert all(bool(torch.isfinite(w).all()) for w in weights.values())
 
@@ -260,7 +262,7 @@ def test_any_four_parts_fit_together(parts: tuple[Any, Any, Any, Any]) -> None:
         for parameter in module.parameters():
             assert parameter.grad is not None
             parameter.sub_(0.01 * parameter.grad)
-    recipe.constraint.project(module.weights, 1.0)
+    recipe.constraint.project(module.weights, 1.0, module.shape)
     if isinstance(recipe.constraint, Clip):
         for weight in module.weights.values():
             # After the clip the std is smaller than before it, so the peak may exceed α times the new one a little.

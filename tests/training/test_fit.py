@@ -155,7 +155,7 @@ class Recorder(FreeWeights):
     def __init__(self) -> None:
         self.gradients: list[dict[str, Tensor]] = []
 
-    def project(self, weights: Mapping[str, Tensor], progress: float) -> None:
+    def project(self, weights: Mapping[str, Tensor], progress: float, state: nn.Module) -> None:
         self.gradients.append({n: w.grad.clone() for n, w in weights.items() if w.grad is not None})
 
 

@@ -160,6 +160,8 @@ class RecipeOptions:
         clip_per: The std is that of the whole weight (tensor), or of each output channel.
         clip_start: The clip at the first step, from which it falls evenly to --clip.
         clip_until: Share of the steps after which it has fallen.
+        peak: Weights are held at their size, and clipped at so many root mean squares after each step; none for no clipping.
+        peak_speed: Learning rate of the weights that are held so, over that of all others.
         saturate: Weights are s·tanh(v/(τ s)) of those that are trained; the number is τ.
         learned_range: Weights are clamped to a range that is learned; the number is its start in root mean squares.
         range_strength: Penalty that draws a learned range in.
@@ -204,6 +206,8 @@ class RecipeOptions:
     clip_per: Literal["tensor", "channel"] | None = None
     clip_start: float | None = None
     clip_until: float | None = None
+    peak: float | Literal["none"] | None = None
+    peak_speed: float | None = None
     saturate: float | Literal["none"] | None = None
     learned_range: float | Literal["none"] | None = None
     range_strength: float | None = None

@@ -131,6 +131,11 @@ class Objective(Protocol):
 class Constraint(Protocol):
     """What keeps the weights in shape. `FreeWeights` has all of its methods, each of which does nothing."""
 
+    @property
+    def pace(self) -> float:
+        """The learning rate of the weights on devices, over that of all others."""
+        ...
+
     def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
         """Return the module of what the constraint learns or remembers, beside the backbone.
 
@@ -154,13 +159,18 @@ class Constraint(Protocol):
         """Return what is added to the loss, a scalar, for the weights that are programmed; None for nothing."""
         ...
 
-    def project(self, weights: Mapping[str, Tensor], progress: float) -> None:
+    def project(self, weights: Mapping[str, Tensor], progress: float, state: nn.Module) -> None:
         """Change the trained weights in place after an optimiser step; `progress` is the share of steps taken, 0 to 1."""
         ...
 
 
 class FreeWeights:
     """A constraint that leaves the weights alone: what others start from."""
+
+    @property
+    def pace(self) -> float:
+        """One learning rate for all."""
+        return 1.0
 
     def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
         """Return an empty module: nothing is learned or remembered."""
@@ -176,7 +186,7 @@ class FreeWeights:
         """Return None: nothing is added to the loss."""
         return None
 
-    def project(self, weights: Mapping[str, Tensor], progress: float) -> None:
+    def project(self, weights: Mapping[str, Tensor], progress: float, state: nn.Module) -> None:
         """Leave the weights alone."""
 
 

@@ -11,6 +11,7 @@ from steadynet.recipes.constraint.clip import Clip
 from steadynet.recipes.constraint.learned_range import LearnedRange
 from steadynet.recipes.constraint.none import NoConstraint
 from steadynet.recipes.constraint.orthogonal import Orthogonal
+from steadynet.recipes.constraint.peak import Peak
 from steadynet.recipes.constraint.saturate import Saturate
 from steadynet.recipes.constraint.several import Several
 from steadynet.recipes.constraint.sparse import Sparse
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 # Each constraint by the option that asks for it, which is one of its fields.
 CONSTRAINTS: Mapping[str, tuple[type, str]] = {
     "clip": (Clip, "alpha"),
+    "peak": (Peak, "ratio"),
     "saturate": (Saturate, "tau"),
     "learned_range": (LearnedRange, "start"),
     "orthogonal": (Orthogonal, "strength"),
@@ -44,11 +46,12 @@ DETAILS: Mapping[str, tuple[str, str]] = {
     "clip_per": ("clip", "per"),
     "clip_start": ("clip", "start"),
     "clip_until": ("clip", "until"),
+    "peak_speed": ("peak", "speed"),
     "range_strength": ("learned_range", "strength"),
     "lipschitz": ("orthogonal", "lipschitz"),
     "orthogonal_sigma": ("orthogonal", "sigma"),
 }
-BOUNDS = ("clip", "saturate", "learned_range")
+BOUNDS = ("clip", "peak", "saturate", "learned_range")
 VARIATION = ("train_sigma_d", "censor", "mean_corrected", "log_normal", "chips", "mirrored")
 STEPS: Mapping[str, Callable[[], Any]] = {
     "plain": Plain,

@@ -47,13 +47,11 @@ def measure(place: Place, steps: int) -> Pace:
     for number in range(_WARM_UP + steps if made.epochs else 0):
         since = time.perf_counter()
         with _autocast(settings.precision, where):
-            loss = made.recipe.step.loss(
-                StepEvaluation(made.recipe, module.setting, inputs, targets, number)
-            )
+            loss = made.recipe.step.loss(StepEvaluation(made.recipe, module.setting, inputs, targets, number))
         optimizer.zero_grad()
         loss.backward()  # pyright: ignore[reportUnknownMemberType] (torch leaves it bare)
         optimizer.step()
-        made.recipe.constraint.project(module.weights, 0.0)
+        made.recipe.constraint.project(module.weights, 0.0, module.shape)
         _wait(where)
         times.append(time.perf_counter() - since)
     step = statistics.median(times[_WARM_UP:]) if times else 0.0

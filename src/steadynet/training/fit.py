@@ -140,8 +140,8 @@ def fit(
         if folder is not None and resumed is None and trainer.is_global_zero:
             prepare_folder(folder, overwrite=overwrite)
         interrupted = _run(trainer, module, keeper, resumed)
-        if keeper.best_state:
-            model.load_state_dict(keeper.best_state)
+        # Before the first epoch has ended there is no best one: the weights as they are, and as they would be programmed.
+        model.load_state_dict(keeper.best_state or module.deployed_state())
     finally:
         model.train(was_training)
     return FitResult(

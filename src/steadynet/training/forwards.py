@@ -271,9 +271,7 @@ def parts_of(inputs: Any, count: int) -> list[Any]:
     kind: str = type(inputs).__name__
     tensors = list(cast("tuple[Any, ...]", inputs)) if isinstance(inputs, tuple) else [inputs]
     if not tensors or not all(isinstance(tensor, Tensor) for tensor in tensors):
-        raise SteadyNetError(
-            f"a batch of {kind} cannot be shared between chips: train with chips 1"
-        )
+        raise SteadyNetError(f"a batch of {kind} cannot be shared between chips: train with chips 1")
     if len(tensors[0]) < count:
         raise SteadyNetError(
             f"{count} chips cannot share a batch of {len(tensors[0])} images: lower chips, or raise batch_size"

@@ -44,6 +44,19 @@ def cross_entropy(output: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(output, targets)
 
 
+def parameter_groups(module: TrainingModule, lr: float) -> list[dict[str, Any]]:
+    """Return the trained parameters for an optimiser: all at `lr`, or those on devices at their constraint's pace."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    pace = module.recipe.constraint.pace
+    if pace == 1:
+        return [{"params": trained}]
+    fast = {id(weight) for weight in module.weights.values()}
+    others = [p for p in trained if id(p) not in fast]
+    # The first group's learning rate is the one that is told.
+    slow = [{"params": others, "lr": lr}] if others else []
+    return [*slow, {"params": [p for p in trained if id(p) in fast], "lr": pace * lr}]
+
+
 class TrainingModule(pl.LightningModule):
     """One training. Lightning's own training step, checkpoints and DDP apply to it as to any module.
 
@@ -129,7 +142,7 @@ class TrainingModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return the optimiser and a cosine to 0 over all steps."""
         settings = self.settings
-        parameters = [p for p in self.parameters() if p.requires_grad]
+        parameters = parameter_groups(self, settings.lr)
         optimizer: torch.optim.Optimizer
         if settings.optimizer == "adam":
             optimizer = torch.optim.Adam(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
@@ -191,7 +204,8 @@ class TrainingModule(pl.LightningModule):
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Take the optimiser's step, then let the constraint act on the weights."""
         super().optimizer_step(*args, **kwargs)
-        self.recipe.constraint.project(self.weights, min(1.0, (self.global_step + 1) / self._steps))
+        progress = min(1.0, (self.global_step + 1) / self._steps)
+        self.recipe.constraint.project(self.weights, progress, self.shape)
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's mean loss."""

@@ -21,16 +21,16 @@ def rows_of() -> list[dict[str, Any]]:
         ("late", (0.90, 0.90), 0.90, (90.0, 90.0)),
         ("W/O", (0.20, 0.20), 0.99, (60.0, 60.0)),
     ):
-        for seed in (0, 1):
-            made.append(
-                row(
-                    accuracy[seed],
-                    axes={"recipe": name, "seed": seed},
-                    recipe="vanilla" if name == "W/O" else "noise",
-                    clean_accuracy=clean,
-                    train_seconds=seconds[seed],
-                )
+        made += [
+            row(
+                accuracy[seed],
+                axes={"recipe": name, "seed": seed},
+                recipe="vanilla" if name == "W/O" else "noise",
+                clean_accuracy=clean,
+                train_seconds=seconds[seed],
             )
+            for seed in (0, 1)
+        ]
     return made
 
 

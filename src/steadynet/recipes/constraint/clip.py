@@ -11,7 +11,7 @@ from steadynet.nvm.quantize import SCALES, Scale
 from steadynet.recipes.base import FreeWeights
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Clip(FreeWeights):
             return self.alpha
         return self.start + (self.alpha - self.start) * min(1.0, progress / self.until)
 
-    def project(self, weights: Mapping[str, Tensor], progress: float) -> None:
+    def project(self, weights: Mapping[str, Tensor], progress: float, state: nn.Module) -> None:
         """Clip each tensor in place; one without spread is left alone."""
         import torch
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from steadynet.errors import SteadyNetError, check_number
+from steadynet.errors import check_number
 from steadynet.recipes.base import FreeWeights
 
 if TYPE_CHECKING:
@@ -49,15 +49,11 @@ class LearnedRange(FreeWeights):
         Raises:
             SteadyNetError: If all weights of a tensor are 0.
         """
-        roots = {name: weight.detach().square().mean().sqrt() for name, weight in weights.items()}
-        for name, root in roots.items():
-            if not float(root) > 0:
-                raise SteadyNetError(
-                    f"{name} is all 0, so it has no range to learn: initialise it, or exclude it"
-                )
-        from steadynet.recipes.constraint.state import Remembered
+        from steadynet.recipes.constraint.state import Remembered, sizes
 
-        return Remembered({name: (self.start * root).log() for name, root in roots.items()}, learned=True)
+        return Remembered(
+            {name: (self.start * root).log() for name, root in sizes(weights).items()}, learned=True
+        )
 
     def transform(self, name: str, weight: Tensor, state: nn.Module) -> Tensor:
         """Return the weight clamped to its range."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from steadynet.errors import SteadyNetError, check_number
+from steadynet.errors import check_number
 from steadynet.recipes.base import FreeWeights
 
 if TYPE_CHECKING:
@@ -40,15 +40,9 @@ class Saturate(FreeWeights):
         Raises:
             SteadyNetError: If all weights of a tensor are 0.
         """
-        scales = {name: weight.detach().square().mean().sqrt() for name, weight in weights.items()}
-        for name, scale in scales.items():
-            if not float(scale) > 0:
-                raise SteadyNetError(
-                    f"{name} is all 0, so it has no scale to saturate at: initialise it, or exclude it"
-                )
-        from steadynet.recipes.constraint.state import Remembered
+        from steadynet.recipes.constraint.state import Remembered, sizes
 
-        return Remembered(scales)
+        return Remembered(sizes(weights))
 
     def transform(self, name: str, weight: Tensor, state: nn.Module) -> Tensor:
         """Return s·tanh(v / (τ s))."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -40,6 +41,11 @@ class Several:
         if twice:
             raise SteadyNetError(f"several constraints hold {twice[0]} twice: give it once")
 
+    @property
+    def pace(self) -> float:
+        """The product of theirs."""
+        return math.prod(constraint.pace for constraint in self.constraints)
+
     def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
         """Return the states of all, in a list."""
         from torch import nn
@@ -58,10 +64,10 @@ class Several:
         given = [penalty for penalty in penalties if penalty is not None]
         return sum(given[1:], given[0]) if given else None
 
-    def project(self, weights: Mapping[str, Tensor], progress: float) -> None:
+    def project(self, weights: Mapping[str, Tensor], progress: float, state: nn.Module) -> None:
         """Let each change the weights."""
-        for constraint in self.constraints:
-            constraint.project(weights, progress)
+        for constraint, own in self._each(state):
+            constraint.project(weights, progress, own)
 
     def _each(self, state: nn.Module) -> list[tuple[Constraint, nn.Module]]:
         return list(zip(self.constraints, state.children(), strict=True))

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from steadynet.errors import SteadyNetError
+
 
 class Remembered(nn.Module):
     """A buffer, or a learned parameter, for each of some names, saved and moved with the training.
@@ -32,3 +34,18 @@ class Remembered(nn.Module):
         if not isinstance(tensor, Tensor):  # pragma: no cover (a module's attribute could be anything)
             raise TypeError(name)
         return tensor
+
+
+def sizes(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the root mean square of each weight tensor.
+
+    Raises:
+        SteadyNetError: If one is all 0.
+    """
+    found = {name: weight.detach().square().mean().sqrt() for name, weight in weights.items()}
+    for name, size in found.items():
+        if not float(size) > 0:
+            raise SteadyNetError(
+                f"{name} is all 0, so it has no size to be held at: initialise it, or exclude it"
+            )
+    return found

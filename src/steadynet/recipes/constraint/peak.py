@@ -1,0 +1,71 @@
+"""Weights whose peak is held near their root mean square, at a size that does not change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from steadynet.errors import check_number
+from steadynet.recipes.base import FreeWeights
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from steadynet.recipes.constraint.state import Remembered
+
+
+@dataclass(frozen=True)
+class Peak(FreeWeights):
+    """After each step every programmed weight tensor W is clipped, and then given back its size.
+
+        W ← clip(W, ±r·rms(W)),   W ← W · s / rms(W),   s the rms of W when training started.
+
+    The error's std is proportional to max|W|, and what a layer can tell from it grows with rms(W): their ratio, at most
+    about r, decides how much a weight suffers. `Clip` shrinks the very spread that defines it, step by step, until at
+    α near 1 all weights are gone; here the size is kept, so r may come as near to 1, two-valued weights, as training bears.
+
+    A weight that is held at its size must be able to cross it: with Adam's steps of the learning rate, s / lr steps lead
+    from 0 to the peak. So these weights have a learning rate of their own, `speed` times that of all others.
+
+    Args:
+        ratio: r > 1.
+        speed: Learning rate of the weights on devices over that of all others, > 0.
+
+    Raises:
+        SteadyNetError: If `ratio` is not above 1, or `speed` not positive.
+    """
+
+    ratio: float = 1.1
+    speed: float = 10.0
+
+    def __post_init__(self) -> None:
+        check_number("peak (ratio)", self.ratio, above=1)
+        check_number("peak_speed", self.speed, above=0)
+
+    @property
+    def pace(self) -> float:
+        """The learning rate of the weights on devices, over that of all others."""
+        return self.speed
+
+    def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
+        """Return the module that remembers s of each tensor.
+
+        Raises:
+            SteadyNetError: If all weights of a tensor are 0.
+        """
+        from steadynet.recipes.constraint.state import Remembered, sizes
+
+        return Remembered(sizes(weights))
+
+    def project(self, weights: Mapping[str, Tensor], progress: float, state: nn.Module) -> None:
+        """Clip each tensor in place and give it back its size; one that has become 0 is left alone."""
+        import torch
+
+        kept = cast("Remembered", state)
+        with torch.no_grad():
+            for name, weight in weights.items():
+                bound = self.ratio * weight.square().mean().sqrt()
+                weight.clamp_(-bound, bound)
+                now = weight.square().mean().sqrt()
+                weight.mul_(torch.where(now > 0, kept.of(name) / now, torch.ones_like(now)))
