@@ -28,7 +28,8 @@ _CHOSEN = ("steadynet.recipes.", "steadynet.models.")
 _PHYSICS = ("randomness", "mapping", "chip", "nvm.*")
 _TRAINING = (
     *_PHYSICS, "loader", "data.*", "recipes.base", "recipes.variation",
-    "training.module", "training.forwards", "training.fit", "training.callbacks", "training.settings", "options.build",
+    "training.module", "training.forwards", "training.evaluation", "training.optimizers",
+    "training.fit", "training.callbacks", "training.settings", "options.build",
 )  # fmt: skip
 _TESTING = (
     *_PHYSICS, "programmer", "loader", "data.*", "montecarlo.session", "montecarlo.evaluator", "montecarlo.forward",

@@ -22,6 +22,7 @@ from steadynet.recipes.recipe import Recipe
 from steadynet.training.checkpoints import check_same_training, plain
 from steadynet.training.evaluation import StepEvaluation
 from steadynet.training.forwards import Loss, Setting, moved_parameters
+from steadynet.training.optimizers import optimizers, parameter_groups
 from steadynet.training.settings import Settings
 
 
@@ -42,19 +43,6 @@ def cross_entropy(output: Tensor, targets: Tensor) -> Tensor:
                 f"labels run from {int(low)} to {int(high)}, the model has classes 0 to {output.shape[1] - 1}"
             )
     return F.cross_entropy(output, targets)
-
-
-def parameter_groups(module: TrainingModule, lr: float) -> list[dict[str, Any]]:
-    """Return the trained parameters for an optimiser: all at `lr`, or those on devices at their constraint's pace."""
-    trained = [p for p in module.parameters() if p.requires_grad]
-    pace = module.recipe.constraint.pace
-    if pace == 1:
-        return [{"params": trained}]
-    fast = {id(weight) for weight in module.weights.values()}
-    others = [p for p in trained if id(p) not in fast]
-    # The first group's learning rate is the one that is told.
-    slow = [{"params": others, "lr": lr}] if others else []
-    return [*slow, {"params": [p for p in trained if id(p) in fast], "lr": pace * lr}]
 
 
 class TrainingModule(pl.LightningModule):
@@ -141,22 +129,12 @@ class TrainingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser and a cosine to 0 over all steps."""
-        settings = self.settings
-        parameters = parameter_groups(self, settings.lr)
-        optimizer: torch.optim.Optimizer
-        if settings.optimizer == "adam":
-            optimizer = torch.optim.Adam(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
-        else:
-            optimizer = torch.optim.SGD(
-                parameters, lr=settings.lr, momentum=0.9, weight_decay=settings.weight_decay
-            )
-        self._steps = steps = max(1, int(self.trainer.estimated_stepping_batches))
-
-        def factor(step: int) -> float:
-            return 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        self._steps = max(1, int(self.trainer.estimated_stepping_batches))
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        groups = parameter_groups(
+            trained, self.weights.values(), self.recipe.constraint.pace, self.settings.lr
+        )
+        return optimizers(groups, self.settings, self._steps)
 
     def train_dataloader(self) -> Loader:
         """Return the training batches; their order is a function of (seed, epoch, batch)."""
