@@ -64,8 +64,8 @@ def test_figure_3_has_six_panels_with_the_papers_sigma_d_and_the_controls() -> N
         ("ResNet-18 Tiny ImageNet", "IRS"): 1e-2, ("ResNet-18 MNIST", "OVF"): 1e-4, ("ResNet-18 CIFAR-10", "OVF"): 1e-1,
         ("ResNet-18 CIFAR-100", "OVF"): 1e-1, ("ResNet-18 Tiny ImageNet", "OVF"): 1e-2,
     }  # fmt: skip
-    # W/O, W/, T = 4, OVF, IRS; on ResNet-18 T = 5 too, and where beta is not small OVF's own temperature.
-    assert sorted(recipes.values()) == [5, 5, 6, 7, 7, 7]
+    # W/O, W/, T = 4, CorrectNet, OVF, IRS; on ResNet-18 T = 5 too, and where beta is not small OVF's own temperature.
+    assert sorted(recipes.values()) == [6, 6, 7, 8, 8, 8]
 
 
 def test_ovfs_own_temperature_is_the_one_that_its_feedback_comes_to() -> None:

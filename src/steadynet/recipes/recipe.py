@@ -198,6 +198,6 @@ def _describe(part: Any) -> dict[str, Any]:
 
 
 def _described_value(value: Any) -> Any:
-    if isinstance(value, tuple | list):
-        return [_described_value(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, tuple):
+        return tuple(_described_value(item) for item in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     return _describe(value) if dataclasses.is_dataclass(value) else value
