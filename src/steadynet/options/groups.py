@@ -161,7 +161,6 @@ class RecipeOptions:
         clip_start: The clip at the first step, from which it falls evenly to --clip.
         clip_until: Share of the steps after which it has fallen.
         peak: Weights are held at their size, and clipped at so many root mean squares after each step; none for no clipping.
-        peak_speed: Learning rate of the weights that are held so, over that of all others.
         saturate: Weights are s·tanh(v/(τ s)) of those that are trained; the number is τ.
         learned_range: Weights are clamped to a range that is learned; the number is its start in root mean squares.
         range_strength: Penalty that draws a learned range in.
@@ -169,6 +168,7 @@ class RecipeOptions:
         lipschitz: CorrectNet's k, of which λ is made; λ is 1 without it.
         orthogonal_sigma: σ of the log-normal error in λ; σ_d by default.
         sparsity: Strength of the penalty Σ|w|.
+        pace: Learning rate of the weights on devices over that of all other parameters; none for one rate.
         train_sigma_d: σ_d in training; the device's by default.
         censor: Training sees min(Z, c) for each normal Z (TRICE); the number is c; none for the whole tail.
         mean_corrected: The mean of censored errors is subtracted.
@@ -207,7 +207,6 @@ class RecipeOptions:
     clip_start: float | None = None
     clip_until: float | None = None
     peak: float | Literal["none"] | None = None
-    peak_speed: float | None = None
     saturate: float | Literal["none"] | None = None
     learned_range: float | Literal["none"] | None = None
     range_strength: float | None = None
@@ -215,6 +214,7 @@ class RecipeOptions:
     lipschitz: float | None = None
     orthogonal_sigma: float | None = None
     sparsity: float | Literal["none"] | None = None
+    pace: float | Literal["none"] | None = None
     train_sigma_d: float | None = None
     censor: float | Literal["none"] | None = None
     mean_corrected: bool | None = None

@@ -14,6 +14,7 @@ from steadynet.recipes.constraint.clip import Clip
 from steadynet.recipes.constraint.learned_range import LearnedRange
 from steadynet.recipes.constraint.none import NoConstraint
 from steadynet.recipes.constraint.orthogonal import Orthogonal
+from steadynet.recipes.constraint.pace import Pace
 from steadynet.recipes.constraint.peak import Peak
 from steadynet.recipes.constraint.saturate import Saturate
 from steadynet.recipes.constraint.several import Several
@@ -60,6 +61,7 @@ __all__ = [
     "Objective",
     "Orthogonal",
     "OtherVariation",
+    "Pace",
     "Pass",
     "Peak",
     "Plain",

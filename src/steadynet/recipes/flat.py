@@ -11,6 +11,7 @@ from steadynet.recipes.constraint.clip import Clip
 from steadynet.recipes.constraint.learned_range import LearnedRange
 from steadynet.recipes.constraint.none import NoConstraint
 from steadynet.recipes.constraint.orthogonal import Orthogonal
+from steadynet.recipes.constraint.pace import Pace
 from steadynet.recipes.constraint.peak import Peak
 from steadynet.recipes.constraint.saturate import Saturate
 from steadynet.recipes.constraint.several import Several
@@ -40,13 +41,13 @@ CONSTRAINTS: Mapping[str, tuple[type, str]] = {
     "learned_range": (LearnedRange, "start"),
     "orthogonal": (Orthogonal, "strength"),
     "sparsity": (Sparse, "strength"),
+    "pace": (Pace, "speed"),
 }
 # Options of one part, and the option that asks for it.
 DETAILS: Mapping[str, tuple[str, str]] = {
     "clip_per": ("clip", "per"),
     "clip_start": ("clip", "start"),
     "clip_until": ("clip", "until"),
-    "peak_speed": ("peak", "speed"),
     "range_strength": ("learned_range", "strength"),
     "lipschitz": ("orthogonal", "lipschitz"),
     "orthogonal_sigma": ("orthogonal", "sigma"),

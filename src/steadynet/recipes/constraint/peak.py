@@ -25,28 +25,19 @@ class Peak(FreeWeights):
     about r, decides how much a weight suffers. `Clip` shrinks the very spread that defines it, step by step, until at
     α near 1 all weights are gone; here the size is kept, so r may come as near to 1, two-valued weights, as training bears.
 
-    A weight that is held at its size must be able to cross it: with Adam's steps of the learning rate, s / lr steps lead
-    from 0 to the peak. So these weights have a learning rate of their own, `speed` times that of all others.
+    A weight that is held at its size must be able to cross it: see `Pace`.
 
     Args:
         ratio: r > 1.
-        speed: Learning rate of the weights on devices over that of all others, > 0.
 
     Raises:
-        SteadyNetError: If `ratio` is not above 1, or `speed` not positive.
+        SteadyNetError: If `ratio` is no finite number above 1.
     """
 
     ratio: float = 1.1
-    speed: float = 10.0
 
     def __post_init__(self) -> None:
         check_number("peak (ratio)", self.ratio, above=1)
-        check_number("peak_speed", self.speed, above=0)
-
-    @property
-    def pace(self) -> float:
-        """The learning rate of the weights on devices, over that of all others."""
-        return self.speed
 
     def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
         """Return the module that remembers s of each tensor.
