@@ -38,7 +38,7 @@ CASES: list[tuple[str, str]] = [
     ("train --recipe noise --train-sigma-d inf", "option --train-sigma-d takes a number, got 'inf'"),
     # Recipes.
     ("train --recipe ovff", "unknown recipe 'ovff': did you mean 'ovf'?"),
-    ("train --recipe OVF", "unknown recipe 'OVF': known: irs,"),
+    ("train --recipe OVF", "unknown recipe 'OVF': known: asam,"),
     ("train --recipe ''", "unknown recipe ''"),
     ("compare --recipes noise ovf irss", "unknown recipe 'irss': did you mean 'irs'?"),
     ("compare --recipes", "option --recipes needs at least one value"),

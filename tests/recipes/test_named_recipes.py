@@ -17,6 +17,7 @@ from steadynet.recipes import (
     RECIPES,
     SAM,
     CensoredVariation,
+    Chips,
     Clip,
     CrossEntropy,
     DeviceVariation,
@@ -26,9 +27,11 @@ from steadynet.recipes import (
     NoVariation,
     Orthogonal,
     OtherVariation,
+    Pace,
     Plain,
     Recipe,
     SelfFeedback,
+    Several,
     recipe,
 )
 
@@ -38,6 +41,12 @@ def test_the_table_holds_the_named_recipes() -> None:
     assert {name: row.recipe for name, row in RECIPES.items()} == {
         name: Recipe(*parts, name=name)
         for name, parts in {
+            "steady": (
+                DeviceVariation(chips=Chips(2, mirrored=True)),
+                CrossEntropy(16.0),
+                Several((Clip(1.3), Pace(3.0))),
+                plain,
+            ),
             "vanilla": (NoVariation(), CrossEntropy(1.0), free, plain),
             "noise": (noise, CrossEntropy(1.0), free, plain),
             "noise-t4": (noise, CrossEntropy(4.0), free, plain),

@@ -17,7 +17,7 @@ from steadynet.extras import require_extra
 from steadynet.nvm.device import Device
 from steadynet.nvm.presets import PRESETS, preset
 from steadynet.nvm.variation import Gaussian, Variation
-from steadynet.recipes import RECIPES, Recipe, recipe
+from steadynet.recipes import DEFAULT_RECIPE, RECIPES, Recipe, recipe
 
 DATA = ("digits", "mnist", "cifar10", "cifar100", "tiny-imagenet")
 GAUSSIAN = "gaussian"
@@ -154,7 +154,9 @@ class RecipeOptions:
     """Training recipe. An option that is not given has the recipe's own value.
 
     Args:
-        recipe: One of the named recipes (`steadynet recipes` lists them), or the import path of a Recipe.
+        recipe: steady, vanilla, noise, noise-t4, noise-t16-clip1.5, noise-clip2.5, ovf, irs, trice, trice-mc, correctnet,
+            correctnet-lognormal, distill, sam, asam, awp or self-feedback (`steadynet recipes` tells of each), or the
+            import path of a Recipe.
         temperature: T: logits are divided by it in training.
         clip: Weights are clipped at so many of their std after each step; none for no clipping.
         clip_per: The std is that of the whole weight (tensor), or of each output channel.
@@ -200,7 +202,7 @@ class RecipeOptions:
         taps: Modules whose outputs feed the heads, from shallow to deep; found by rule by default (irs).
     """
 
-    recipe: str = "noise"
+    recipe: str = DEFAULT_RECIPE
     temperature: float | None = None
     clip: float | Literal["none"] | None = None
     clip_per: Literal["tensor", "channel"] | None = None

@@ -24,7 +24,7 @@ from steadynet.recipes.objective.distillation import Distillation
 from steadynet.recipes.objective.irs import IRS
 from steadynet.recipes.objective.ovf import OVF
 from steadynet.recipes.objective.self_feedback import SelfFeedback
-from steadynet.recipes.recipe import RECIPES, NamedRecipe, Recipe, recipe
+from steadynet.recipes.recipe import DEFAULT_RECIPE, RECIPES, NamedRecipe, Recipe, recipe
 from steadynet.recipes.step.awp import AWP
 from steadynet.recipes.step.plain import Plain
 from steadynet.recipes.step.sam import SAM
@@ -39,6 +39,7 @@ from steadynet.recipes.variation import (
 
 __all__ = [
     "AWP",
+    "DEFAULT_RECIPE",
     "IRS",
     "OVF",
     "RECIPES",

@@ -13,6 +13,8 @@ from steadynet.recipes.base import Constraint, Objective, Step, TrainingVariatio
 from steadynet.recipes.constraint.clip import Clip
 from steadynet.recipes.constraint.none import NoConstraint
 from steadynet.recipes.constraint.orthogonal import Orthogonal
+from steadynet.recipes.constraint.pace import Pace
+from steadynet.recipes.constraint.several import Several
 from steadynet.recipes.objective.cross_entropy import CrossEntropy
 from steadynet.recipes.objective.distillation import Distillation
 from steadynet.recipes.objective.irs import IRS
@@ -23,6 +25,7 @@ from steadynet.recipes.step.plain import Plain
 from steadynet.recipes.step.sam import SAM
 from steadynet.recipes.variation import (
     CensoredVariation,
+    Chips,
     DeviceVariation,
     LogNormalVariation,
     NoVariation,
@@ -113,7 +116,18 @@ def _table(*rows: tuple[Recipe, str]) -> Mapping[str, NamedRecipe]:
     return MappingProxyType({recipe.name: NamedRecipe(recipe, summary) for recipe, summary in rows})
 
 
+DEFAULT_RECIPE = "steady"
+
 RECIPES: Mapping[str, NamedRecipe] = _table(
+    (
+        Recipe(
+            variation=DeviceVariation(chips=Chips(2, mirrored=True)),
+            objective=CrossEntropy(temperature=16.0),
+            constraint=Several((Clip(1.3), Pace(3.0))),
+            name=DEFAULT_RECIPE,
+        ),
+        "noise on two mirrored chips a batch, at temperature 16, weights clipped at 1.3 std and trained three times as fast",
+    ),
     (Recipe(variation=NoVariation(), name="vanilla"), "plain training, without any variation (W/O)"),
     (Recipe(name="noise"), "fresh variation at every step (W/)"),
     (

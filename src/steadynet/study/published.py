@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from steadynet.errors import check_choice
 from steadynet.options.groups import RecipeOptions
+from steadynet.recipes import DEFAULT_RECIPE
 
 Source = Literal["text", "figure", "rough", "below"]
 # How far a value read off a vector figure may be off, in the figure's unit.
@@ -216,7 +217,7 @@ def _ablation(changed: Mapping[str, Any]) -> str:
 
 def _method(options: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
     """Return the paper's name of a training, and what differs from the paper's but β, which the paper chose by a search."""
-    method = _METHODS.get(str(options.get("recipe", "noise")))
+    method = _METHODS.get(str(options.get("recipe", DEFAULT_RECIPE)))
     usual = {"gamma": "paper", "delta_sigma": 0.05, "heads_noise": True, "temperature": 1}
     changed = {
         name: value

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from steadynet.errors import SteadyNetError
+from steadynet.recipes import DEFAULT_RECIPE
 from steadynet.report.rows import REFERENCE
 from steadynet.study.cells import Point, options_of
 from steadynet.study.definition import Study
@@ -43,7 +44,7 @@ def _row(study: Study, point: Point, sigma_d: float) -> dict[str, Any]:
         "study": study.name,
         "cell": "",
         "axes": dict(point.labels),
-        "recipe": str(point.labels.get("recipe", options.get("recipe", "noise"))),
+        "recipe": str(point.labels.get("recipe", options.get("recipe", DEFAULT_RECIPE))),
         "seed": seed,
         "sigma_d": sigma_d,
         "train_sigma_d": None if quiet else float(options.get("sigma_d", 0.2)),
