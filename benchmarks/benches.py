@@ -19,6 +19,7 @@ BENCHES: Mapping[str, str] = MappingProxyType(
         "irs-bf16": "benchmarks.steps:irs_bf16",
         "ovf-fast": "benchmarks.steps:ovf_fast",
         "ovf-lean": "benchmarks.steps:ovf_lean",
+        "recipes": "benchmarks.steps:recipes",
         "memory": "benchmarks.memory:memory",
         "best": "benchmarks.steps:best",
         "peer": "benchmarks.peer.rows:peer",

@@ -17,7 +17,7 @@ from benchmarks.profiling import measured
 from benchmarks.scale import Scale
 from benchmarks.task import Task
 from steadynet.hardware import fast_bf16
-from steadynet.recipes.recipe import Recipe
+from steadynet.recipes.recipe import DEFAULT_RECIPE, Recipe
 from steadynet.training.module import TrainingModule
 from steadynet.training.settings import Settings
 
@@ -176,6 +176,24 @@ def best(task: Task) -> list[Ratio]:
             target=Target(0.50, "at most") if fast_bf16(torch.device("cpu")) else None,
             profiled=task.scale.judged,
         )
+    ]
+
+
+def recipes(task: Task) -> list[Ratio]:
+    """Every named recipe's step over W/'s, both in bfloat16 and channels-last; the default recipe has a target."""
+    noise = sn.recipe("noise")
+    return [
+        measured(
+            "recipes",
+            f"{name} step ÷ W/ noise step, both {BF16}",
+            recipe_step(task.scale, BF16, row.recipe),
+            recipe_step(task.scale, BF16, noise),
+            rounds=task.scale.long_rounds,
+            target=Target(1.3, "at most") if name == DEFAULT_RECIPE else None,
+            profiled=False,
+        )
+        for name, row in sn.RECIPES.items()
+        if name != "noise"
     ]
 
 

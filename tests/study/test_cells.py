@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steadynet.errors import SteadyNetError
-from steadynet.study.cells import Cell, all_cells, cells_of, grid
+from steadynet.study.cells import Cell, all_cells, cells_of, grid, point_key
 from steadynet.study.specification import study
 from study.small import written
 
@@ -210,3 +210,11 @@ def test_the_grid_is_the_product_of_its_axes(axes: dict[str, list[int]]) -> None
 def test_a_cell_can_be_told_apart_from_its_points() -> None:
     cell = cells()[0]
     assert dataclasses.replace(cell, points=()).folder("x") == cell.folder("x")
+
+
+def test_a_search_may_find_what_another_point_has_written() -> None:
+    axes = {"recipe": {"a": {"recipe": "noise"}, "b": {"recipe": "noise", "temperature": 2}}, "seed": [0]}
+    made = study(written(axes=axes))
+    (labels,) = [labels for labels in grid(made) if labels["recipe"] == "b"]
+    [cell] = cells_of(made, {point_key(labels): {"temperature": 1.0}})
+    assert [point.labels["recipe"] for point in cell.points] == ["a", "b"], "both show one training"
