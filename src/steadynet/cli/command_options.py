@@ -10,10 +10,10 @@ from steadynet.errors import SteadyNetError, check_integer, check_number, unknow
 from steadynet.extras import require_extra
 from steadynet.options.groups import RecipeOptions
 from steadynet.options.types import expected, fits
-from steadynet.recipes import RECIPES, Recipe
+from steadynet.recipes import DEFAULT_RECIPE, RECIPES, Recipe
 
-# A control that only rescales the output: it shows nothing beside the recipes that it is held against.
-SELF = "self-feedback"
+# What is compared where no recipes are named: the paper's, their control, and the default. All others take a name.
+COMPARED = ("vanilla", "noise", "noise-t4", "ovf", "irs", DEFAULT_RECIPE)
 # More than anyone trains; a number this large is a seed that was meant to be one of several.
 MOST_SEEDS = 10_000
 
@@ -88,7 +88,7 @@ class CompareOptions:
         resume: Carry on a comparison that was interrupted; finished trainings are not run again.
     """
 
-    recipes: list[str] = field(default_factory=lambda: [name for name in RECIPES if name != SELF])
+    recipes: list[str] = field(default_factory=lambda: list(COMPARED))
     recipe_options: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     sigma_d: list[float] = field(default_factory=lambda: [0.1, 0.2, 0.3])
     train_sigma_d: float | Literal["matched"] = "matched"
