@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from steadynet.chip import Chip, program, run
     from steadynet.compute import Compute
     from steadynet.data import DataSplits, ImageSet
-    from steadynet.deploy import export
+    from steadynet.deploy import (
+        export,
+        layer_sensitivity,
+        recalibrated_statistics,
+        recalibration,
+        worst_case,
+    )
     from steadynet.errors import DivergenceError, SteadyNetError
     from steadynet.mapping import Layout, layout
     from steadynet.montecarlo import (
@@ -104,9 +110,9 @@ _WHERE = {
     "OVF": "recipes",
     "Orthogonal": "recipes",
     "OtherVariation": "recipes",
+    "PRESETS": "nvm.presets",
     "Pace": "recipes",
     "Peak": "recipes",
-    "PRESETS": "nvm.presets",
     "Plain": "recipes",
     "RECIPES": "recipes",
     "Recipe": "recipes",
@@ -124,15 +130,19 @@ _WHERE = {
     "curve": "montecarlo",
     "export": "deploy",
     "fit": "training",
+    "layer_sensitivity": "deploy",
     "layout": "mapping",
     "monte_carlo": "montecarlo",
     "paired_difference": "montecarlo",
     "preset": "nvm.presets",
     "program": "chip",
     "read_study": "study.specification",
+    "recalibrated_statistics": "deploy",
+    "recalibration": "deploy",
     "recipe": "recipes",
     "run": "chip",
     "run_study": "study.in_python",
+    "worst_case": "deploy",
 }
 _MODULES = ("data", "models")
 
@@ -189,6 +199,7 @@ __all__ = [
     "data",
     "export",
     "fit",
+    "layer_sensitivity",
     "layout",
     "models",
     "monte_carlo",
@@ -196,9 +207,12 @@ __all__ = [
     "preset",
     "program",
     "read_study",
+    "recalibrated_statistics",
+    "recalibration",
     "recipe",
     "run",
     "run_study",
+    "worst_case",
 ]
 
 

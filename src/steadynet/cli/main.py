@@ -17,6 +17,9 @@ COMMANDS = {
     "study": "run, look at and render studies: grids of trainings, resumable, on one machine or many",
     "demo": "compare on digits within minutes, then hand over the best network",
     "export": "hand over a trained network: weights, conductance levels, ONNX",
+    "layers": "tell which layer's errors cost the accuracy",
+    "recalibrate": "recalibrate BatchNorm on each chip, and tell how many images that needs",
+    "worst-case": "search the errors within a bound that cost the most accuracy",
     "devices": "list the named devices",
     "models": "list the named networks",
 }
@@ -63,7 +66,7 @@ def _dispatch(words: list[str]) -> int:
     if words[0] not in COMMANDS:
         kind = "option" if words[0].startswith("-") else "command"
         raise unknown(kind, words[0], ("--help", "--version") if kind == "option" else COMMANDS)
-    command = importlib.import_module(f"steadynet.cli.{words[0]}")
+    command = importlib.import_module(f"steadynet.cli.{words[0].replace('-', '_')}")
     code: int = command.main(words[1:])
     return code
 

@@ -38,7 +38,7 @@ def draw_figures(folder: Path, cells: Sequence[Cell], *, title: str) -> tuple[Pa
         for suffix, canvas in ((".png", FigureCanvasAgg), (".svg", FigureCanvasSVG)):
             path = folder / f"{name}{suffix}"
 
-            write_atomically(path, partial(_save, figure, canvas))
+            write_atomically(path, partial(save_figure, figure, canvas))
             written.append(path)
     return tuple(written)
 
@@ -79,7 +79,8 @@ def curve(cells: Sequence[Cell], metric: str, *, label: str, scale: float, title
     return figure
 
 
-def _save(figure: Figure, canvas: type[FigureCanvasAgg | FigureCanvasSVG], path: Path) -> None:
+def save_figure(figure: Figure, canvas: type[FigureCanvasAgg | FigureCanvasSVG], path: Path) -> None:
+    """Write a figure; the same results give the same file."""
     # A fixed salt and no date: the same results give the same file.
     with rc_context({"svg.hashsalt": "steadynet", "svg.fonttype": "path"}):
         canvas(figure)

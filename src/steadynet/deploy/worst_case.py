@@ -1,0 +1,243 @@
+"""The worst errors within a bound: one ΔW for the whole test set that costs the most accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from steadynet.compute import Compute
+from steadynet.deploy.held import Held, holding, per_weight
+from steadynet.errors import SteadyNetError, check_choice, check_integer, check_number
+from steadynet.montecarlo.intervals import Values
+from steadynet.nvm.device import Device
+from steadynet.nvm.programming import Target
+from steadynet.nvm.weight_law import WeightLaw
+from steadynet.randomness import draw_generator
+
+Norm = Literal["l2", "linf"]
+NORMS: tuple[Norm, ...] = ("l2", "linf")
+
+
+@dataclass(frozen=True, eq=False)
+class WorstCase:
+    """The worst chip that was found within the bound, beside chips drawn at random.
+
+    Attributes:
+        accuracy: With the worst ΔW found.
+        errors: ΔW by parameter name.
+        size: Its norm relative to the variation, in the measure of the bound.
+        quantised: Accuracy without error.
+        drawn: Accuracy of chips drawn at random [R].
+        norm: Which norm.
+        bound: What `size` may be at most.
+        sigma_d: Of the device.
+        seed: Of the chips and of the search's starts.
+        images: Test images.
+    """
+
+    accuracy: float
+    errors: Mapping[str, Tensor]
+    size: float
+    quantised: float
+    drawn: Values
+    norm: Norm
+    bound: float
+    sigma_d: float
+    seed: int
+    images: int
+
+    def percentile(self, k: float) -> float:
+        """Return the k-th percentile of the accuracy of chips drawn at random."""
+        return float(np.percentile(self.drawn, k, method="inverted_cdf"))
+
+
+def worst_case(
+    model: nn.Module,
+    device: Device,
+    test: Any,
+    *,
+    norm: Norm = "l2",
+    bound: float = 1.0,
+    steps: int = 20,
+    restarts: int = 2,
+    draws: int = 100,
+    seed: int = 0,
+    batch_size: int = 500,
+    compute: Compute | None = None,
+) -> WorstCase:
+    """Return the ΔW within a bound that was found to cost the most accuracy over the whole test set.
+
+    With the std s_i of each weight's error on the device, δ_i = ΔW_i / s_i is bounded by
+
+        l2:    sqrt(mean_i δ_i²) ≤ bound       (a chip drawn at random has about 1)
+        linf:  max_i |δ_i| ≤ bound             (1 holds every error within one standard deviation)
+
+    From each start (none, and random ones within the bound) δ follows the gradient of a smooth count of the images that are
+    right, Σ sigmoid(m/τ) of their margins m = z_y − max_{c≠y} z_c, downhill by projected steps, normalised (l2) or by sign
+    (linf). The length of a step falls evenly from bound/2 to bound/20, τ from the mean |m| without error to a tenth of it: at
+    first all images draw, in the end those that are about to fall. The iterate with the lowest accuracy is kept: a bound from
+    above on the true worst case. The search looks at the test labels, as an adversary does; its figure is no estimate for
+    other images.
+
+    Args:
+        model: A trained network; it is not changed.
+        device: Where it is programmed, at a `sigma_d` above 0.
+        test: A map-style dataset of (input, label), or a pair of tensors.
+        norm: "l2" or "linf".
+        bound: > 0, relative to the variation.
+        steps: Gradients of each start.
+        restarts: Starts, the first one without any error.
+        draws: Chips drawn at random, to stand beside it.
+        seed: Of the starts and the chips.
+        batch_size: Images of one forward.
+        compute: Where it is computed.
+
+    Raises:
+        SteadyNetError: If the bound is not positive, `sigma_d` is 0, or an input cannot be used.
+
+    Source: Yan et al., "Computing-In-Memory Neural Network Accelerators for Safety-Critical Systems: Can Small Device
+        Variations Be Disastrous?", ICCAD 2022.
+    """
+    check_choice("norm", norm, NORMS)
+    check_number("bound", bound, above=0)
+    for what, value in (("steps", steps), ("restarts", restarts), ("draws", draws)):
+        check_integer(what, value, at_least=1)
+    if device.sigma_d == 0:
+        raise SteadyNetError(
+            "the bound is relative to the variation, and sigma_d is 0: give the device a sigma_d above 0"
+        )
+    if isinstance(device.variation, WeightLaw):
+        raise SteadyNetError(
+            f"{type(device.variation).__name__} states no std of a weight's error, which the bound is relative to"
+        )
+    with holding(model, device, test, seed=seed, batch_size=batch_size, compute=compute) as held:
+        search = _Search(held, device, norm, bound, seed)
+        quantised = held.accuracy(search.weights(search.zeros()))
+        best, worst = search.zeros(), quantised
+        for restart in range(restarts):
+            delta, accuracy = search.descend(search.start(restart), steps)
+            if accuracy < worst:
+                best, worst = delta, accuracy
+        chips = held.chips()
+        drawn = np.array([held.accuracy(chips.program(draw, "test")) for draw in range(draws)])
+        images = len(held.images)
+    return WorstCase(
+        worst,
+        search.errors(best),
+        search.size(best),
+        quantised,
+        drawn,
+        norm,
+        bound,
+        device.sigma_d,
+        seed,
+        images,
+    )
+
+
+class _Search:
+    """Projected descent of one network's accuracy."""
+
+    def __init__(self, held: Held, device: Device, norm: Norm, bound: float, seed: int) -> None:
+        parameters = dict(held.model.named_parameters())
+        with torch.no_grad():
+            targets = {name: Target.of(parameters[name], per_weight(device)) for name in held.layout.names}
+        self._held = held
+        self._clean = {name: target.clean for name, target in targets.items()}
+        self._std = {name: target.std.expand(target.clean.shape) for name, target in targets.items()}
+        self._norm: Norm = norm
+        self._bound = bound
+        self._seed = seed
+        self._count = sum(clean.numel() for clean in self._clean.values())
+        self._margin = self._mean_margin()
+
+    @torch.no_grad()
+    def _mean_margin(self) -> float:
+        sizes = [
+            margins(self._held.logits(self._clean, inputs), labels.to(inputs.device)).abs()
+            for inputs, labels in self._held.batches()
+        ]
+        # A network of equal logits has no margins; any τ then does.
+        return float(torch.cat(sizes).mean()) or 1.0
+
+    def zeros(self) -> dict[str, Tensor]:
+        return {name: torch.zeros_like(clean) for name, clean in self._clean.items()}
+
+    def start(self, restart: int) -> dict[str, Tensor]:
+        """Return where a start begins: without error, or at random within the bound."""
+        delta = self.zeros()
+        if restart == 0:
+            return delta
+        for name, zero in delta.items():
+            generator = draw_generator(self._seed, "pilot", restart, 0, f"worst case: {name}", "cpu")
+            drawn = torch.randn(zero.shape, generator=generator, dtype=torch.float32).to(zero)
+            delta[name] = self._bound * (drawn if self._norm == "l2" else drawn.sign())
+        return self.projected(delta)
+
+    def weights(self, delta: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            name: torch.addcmul(clean, self._std[name], delta[name]) for name, clean in self._clean.items()
+        }
+
+    def errors(self, delta: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: (std * delta[name]).cpu() for name, std in self._std.items()}
+
+    def size(self, delta: Mapping[str, Tensor]) -> float:
+        if self._norm == "linf":
+            return max(float(d.abs().max()) for d in delta.values())
+        return math.sqrt(sum(float(d.double().square().sum()) for d in delta.values()) / self._count)
+
+    def projected(self, delta: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the nearest δ within the bound."""
+        if self._norm == "linf":
+            return {name: d.clamp(-self._bound, self._bound) for name, d in delta.items()}
+        size = self.size(delta)
+        factor = min(1.0, self._bound / size) if size > 0 else 1.0
+        return {name: d * factor for name, d in delta.items()}
+
+    def descend(self, delta: dict[str, Tensor], steps: int) -> tuple[dict[str, Tensor], float]:
+        """Return the iterate with the lowest accuracy, and that accuracy."""
+        best, worst = delta, self._held.accuracy(self.weights(delta))
+        for step in range(steps):
+            done = step / max(1, steps - 1)
+            up = self._gradient(delta, self._margin * (1 - 0.9 * done))
+            length = self._bound * (0.5 - 0.45 * done)
+            if self._norm == "linf":
+                moved = {name: d - length * up[name].sign() for name, d in delta.items()}
+            else:
+                size = self.size(up)
+                if size == 0:
+                    break
+                moved = {name: d - length / size * up[name] for name, d in delta.items()}
+            delta = self.projected(moved)
+            accuracy = self._held.accuracy(self.weights(delta))
+            if accuracy < worst:
+                best, worst = delta, accuracy
+        return best, worst
+
+    def _gradient(self, delta: Mapping[str, Tensor], tau: float) -> dict[str, Tensor]:
+        leaves = {name: d.detach().requires_grad_() for name, d in delta.items()}
+        total = {name: torch.zeros_like(d) for name, d in delta.items()}
+        for inputs, labels in self._held.batches():
+            logits = self._held.logits(self.weights(leaves), inputs)
+            loss = right(margins(logits, labels.to(logits.device)), tau)
+            for name, up in zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True):
+                total[name] += up
+        return total
+
+
+def margins(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return m = z_y − max_{c≠y} z_c of each image: positive where it is classified right."""
+    own = logits.gather(1, labels[:, None])[:, 0]
+    return own - logits.scatter(1, labels[:, None], -torch.inf).amax(1)
+
+
+def right(margin: Tensor, tau: float) -> Tensor:
+    """Return Σ sigmoid(m/τ): a smooth count of the images that are classified right."""
+    return (margin / tau).sigmoid().sum()

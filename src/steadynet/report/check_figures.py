@@ -1,0 +1,107 @@
+"""Figures of what is checked of one trained network: bars by layer, accuracy over images, the worst case beside random chips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from steadynet.files import write_atomically
+from steadynet.report.figures import COLOURS, save_figure
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar.
+
+    Attributes:
+        label: What stands beside it.
+        value: Accuracy in %.
+        low: Lower end of its interval; equal to `value` where it has none.
+        high: Upper end.
+        note: What stands at its foot.
+    """
+
+    label: str
+    value: float
+    low: float
+    high: float
+    note: str = ""
+
+
+def bars(title: str, entries: Sequence[Bar], *, told: str) -> Figure:
+    """Return horizontal bars of accuracy, the first one at the top, with their intervals.
+
+    Args:
+        title: First line of the title.
+        entries: The bars.
+        told: Second line: what the intervals are over.
+    """
+    figure = Figure(figsize=(8.4, 1.6 + 0.42 * len(entries)), layout="constrained")
+    axes: Axes = figure.add_subplot()
+    places = list(range(len(entries)))[::-1]
+    axes.barh(places, [entry.value for entry in entries], color=COLOURS[2], height=0.7)
+    spread = [(place, e) for place, e in zip(places, entries, strict=True) if e.low < e.high]
+    axes.errorbar(
+        [e.value for _, e in spread],
+        [place for place, _ in spread],
+        xerr=[[e.value - e.low for _, e in spread], [e.high - e.value for _, e in spread]],
+        fmt="none",
+        ecolor="#222222",
+        capsize=3,
+    )
+    axes.set_yticks(places, [entry.label for entry in entries])
+    lowest = min(entry.low for entry in entries)
+    # Bars that all but reach 100 are told apart from where the least begins.
+    axes.set_xlim(0.0 if lowest < 50 else max(0.0, lowest - 0.15 * (100 - lowest) - 1), 101.0)
+    for place, entry in zip(places, entries, strict=True):
+        # At the foot of the bar, where no interval reaches.
+        axes.annotate(
+            entry.note,
+            (axes.get_xlim()[0], place),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    _dress(axes, title, told)
+    axes.set_xlabel("accuracy, %")
+    return figure
+
+
+def over_images(title: str, points: Sequence[tuple[int, float, float, float]], *, told: str) -> Figure:
+    """Return accuracy over the number of calibration images: (images, accuracy, low, high) in % each."""
+    figure = Figure(figsize=(8.4, 4.4), layout="constrained")
+    axes: Axes = figure.add_subplot()
+    places = list(range(len(points)))
+    values = [value for _, value, _, _ in points]
+    reach = [[v - low for _, v, low, _ in points], [high - v for _, v, _, high in points]]
+    axes.errorbar(places, values, yerr=reach, color=COLOURS[5], marker="o", capsize=3)
+    axes.set_xticks(places, [f"{images:,}" for images, _, _, _ in points])
+    axes.set_xlabel("images that each chip is recalibrated on (0: not at all)")
+    axes.set_ylabel("accuracy, %")
+    _dress(axes, title, told)
+    return figure
+
+
+def write_figure(folder: Path, name: str, figure: Figure) -> tuple[Path, ...]:
+    """Write a figure as PNG and SVG, and return their paths."""
+    written: list[Path] = []
+    for suffix, canvas in ((".png", FigureCanvasAgg), (".svg", FigureCanvasSVG)):
+        path = folder / f"{name}{suffix}"
+        write_atomically(path, partial(save_figure, figure, canvas))
+        written.append(path)
+    return tuple(written)
+
+
+def _dress(axes: Axes, title: str, told: str) -> None:
+    axes.set_title(f"{title}\n{told}", fontsize=11, loc="left")
+    axes.grid(alpha=0.3, linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)

@@ -1,0 +1,80 @@
+"""`layers`, `recalibrate` and `worst-case`: a process each, their files, and what they refuse."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.processes import SMALL, run
+from steadynet.cli.main import main
+
+CHECKS = {
+    "layers": ("layers", ("--draws", "3"), "noisy layer"),
+    "recalibrate": ("recalibration", ("--draws", "3", "--images", "8", "20"), "images"),
+    "worst-case": (
+        "worst-case",
+        ("--draws", "4", "--steps", "2", "--norm", "linf", "--bound", "0.3"),
+        "chip",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished run."""
+    folder = tmp_path_factory.mktemp("checks")
+    run(folder, "train", *SMALL, "--recipe", "noise", "--sigma-d", "0.2", "--epochs", "2", "--out", "run")
+    return folder
+
+
+@pytest.mark.parametrize("command", CHECKS)
+def test_a_process_prints_a_table_and_writes_files_that_agree_with_it(folder: Path, command: str) -> None:
+    name, words, heading = CHECKS[command]
+    done = run(folder, command, "run", *words, "--out", command)
+    assert heading in done.stdout
+    assert "sigma_d 0.2, " in done.stdout, "it is that of the training"
+    out = folder / command
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        ["config.yaml", *(f"{name}.{suffix}" for suffix in ("csv", "json", "png", "svg"))]
+    )
+    held = json.loads((out / f"{name}.json").read_text())
+    with (out / f"{name}.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [{key: str(value) for key, value in row.items()} for row in held["rows"]] == rows
+    assert held["about"]["sigma_d"] == 0.2
+    assert held["about"]["command"].startswith(f"steadynet {command} --config {command}/config.yaml")
+    for row in held["rows"]:
+        label = str(row.get("layer", row.get("images", row.get("chip"))))
+        line = next(line for line in done.stdout.splitlines() if line.strip().startswith(label))
+        assert f"{100 * row['accuracy']:.2f}" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("layers", "name what to check: RUN"),
+        ("layers missing", "there is no missing"),
+        ("layers run --sigma-d 0", "--sigma-d must be a finite number > 0"),
+        ("layers run --draws 1", "--draws must be an integer ≥ 2"),
+        ("recalibrate run --images 1", "calibration on 1 images: give 0, or 2 to 180"),
+        ("recalibrate run --images 5000", "calibration on 5000 images"),
+        ("worst-case run --bound 0", "--bound must be a finite number > 0"),
+        ("worst-case run --norm l1", "--norm"),
+        ("worst-case run --steps 0", "--steps must be an integer ≥ 1"),
+    ],
+)
+def test_refused_in_one_line(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(folder)
+    assert main(words.split()) == 2
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1
+    assert message in told[0]

@@ -1,0 +1,114 @@
+"""BatchNorm's statistics of a chip, against a computation by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from deploy.small_chip import DEVICE, Small, images, trained
+from steadynet.chip import program, run
+from steadynet.deploy import recalibrated_statistics, recalibration
+from steadynet.errors import SteadyNetError
+from steadynet.montecarlo import monte_carlo
+
+
+def by_hand(net: Small, weights: dict[str, torch.Tensor], x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return mean and unbiased variance of each layer's input, computed layer by layer in float64."""
+    found: dict[str, torch.Tensor] = {}
+    x = x.double()
+    for conv, norm in (("conv1", "bn1"), ("conv2", "bn2")):
+        x = nn.functional.conv2d(x, weights[f"{conv}.weight"].double(), padding=1)
+        mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
+        count = x.numel() / x.shape[1]
+        found[f"{norm}.running_mean"] = mean
+        found[f"{norm}.running_var"] = variance * count / (count - 1)
+        layer = net.get_submodule(norm)
+        assert isinstance(layer, nn.BatchNorm2d)
+        shape = (1, -1, 1, 1)
+        x = (x - mean.view(shape)) / (variance.view(shape) + layer.eps).sqrt()
+        x = (x * layer.weight.detach().double().view(shape) + layer.bias.detach().double().view(shape)).relu()
+    return found
+
+
+def test_statistics_of_one_batch_are_exactly_those_of_its_images() -> None:
+    net, (x, _) = trained(), images(40)
+    chip = program(net, DEVICE, draw=2)
+    found = recalibrated_statistics(net, chip, [x])
+    for name, expected in by_hand(net, dict(chip), x).items():
+        torch.testing.assert_close(found[name].double(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_statistics_of_several_batches_are_the_means_of_theirs() -> None:
+    net, (x, _) = trained(), images(40)
+    chip = program(net, DEVICE, draw=2)
+    both = recalibrated_statistics(net, chip, [x[:20], x[20:]])
+    halves = [recalibrated_statistics(net, chip, [half]) for half in (x[:20], x[20:])]
+    for name in ("bn1.running_mean", "bn2.running_var"):
+        torch.testing.assert_close(both[name], (halves[0][name] + halves[1][name]) / 2)
+
+
+def test_the_model_stays_as_it_was() -> None:
+    net, (x, _) = trained(), images(10)
+    net.bn1.eval()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    recalibrated_statistics(net, program(net, DEVICE), [x])
+    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
+    assert (net.training, net.bn1.training, net.bn2.training) == (True, False, True)
+    assert net.bn1.momentum == 0.1
+
+
+def test_accuracy_by_number_of_images_is_what_a_loop_gives() -> None:
+    net, (x, y), (calibration, _) = trained(), images(), images(30, seed=5)
+    # Labels of the calibration images are not looked at: these are no classes.
+    found = recalibration(
+        net,
+        DEVICE,
+        (x, y),
+        (calibration, torch.full((30,), 99)),
+        images=[12],
+        draws=3,
+        seed=1,
+        batch_size=100,
+    )
+    assert [point.images for point in found.points] == [0, 12]
+    plain = monte_carlo(net, DEVICE, (x, y), draws=3, seed=1).accuracy.values
+    assert found.points[0].accuracy.values.tolist() == pytest.approx(plain)
+    slow = []
+    for draw in range(3):
+        chip = program(net, DEVICE, seed=1, draw=draw)
+        statistics = recalibrated_statistics(net, chip, [calibration[:12]])
+        copy = Small().eval()
+        copy.load_state_dict({**net.state_dict(), **statistics})
+        with torch.no_grad():
+            slow.append(float((run(copy, chip, x).argmax(1) == y).float().mean()))
+    assert found.points[1].accuracy.values.tolist() == pytest.approx(slow)
+    assert found.points[1].gain.values.tolist() == pytest.approx(
+        [a - b for a, b in zip(slow, plain, strict=True)]
+    )
+
+
+def test_a_shift_of_the_inputs_is_undone() -> None:
+    # A chip whose first layer errs by a constant factor has other statistics, and with them the same outputs.
+    net, (x, _) = trained(), images(50)
+    net.eval()
+    chip = {"conv1.weight": net.conv1.weight.detach() * 3, "conv2.weight": net.conv2.weight.detach()}
+    first = recalibrated_statistics(net, {}, [x])
+    scaled = recalibrated_statistics(net, chip, [x])
+    torch.testing.assert_close(scaled["bn1.running_mean"], 3 * first["bn1.running_mean"])
+    torch.testing.assert_close(scaled["bn2.running_mean"], first["bn2.running_mean"], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [(1, "calibration on 1 images: give 0, or 2 to 30"), (31, "calibration on 31 images"), (-1, "≥ 0")],
+)
+def test_numbers_of_images_that_cannot_be_are_refused(count: int, message: str) -> None:
+    with pytest.raises(SteadyNetError, match=message):
+        recalibration(trained(), DEVICE, images(), images(30), images=[count], draws=2)
+
+
+def test_a_network_without_batchnorm_is_refused() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
+    with pytest.raises(SteadyNetError, match="Sequential has no BatchNorm with running statistics"):
+        recalibration(net, DEVICE, images(), images(), draws=2)
