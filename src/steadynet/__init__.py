@@ -25,7 +25,10 @@ if TYPE_CHECKING:
         layer_sensitivity,
         recalibrated_statistics,
         recalibration,
+        selective_write_verify,
+        weight_curvature,
         worst_case,
+        write_verify,
     )
     from steadynet.errors import DivergenceError, SteadyNetError
     from steadynet.mapping import Layout, layout
@@ -142,7 +145,10 @@ _WHERE = {
     "recipe": "recipes",
     "run": "chip",
     "run_study": "study.in_python",
+    "selective_write_verify": "deploy",
+    "weight_curvature": "deploy",
     "worst_case": "deploy",
+    "write_verify": "deploy",
 }
 _MODULES = ("data", "models")
 
@@ -212,7 +218,10 @@ __all__ = [
     "recipe",
     "run",
     "run_study",
+    "selective_write_verify",
+    "weight_curvature",
     "worst_case",
+    "write_verify",
 ]
 
 

@@ -1,4 +1,4 @@
-"""`layers`, `recalibrate` and `worst-case`: a process each, their files, and what they refuse."""
+"""`write-verify`, `layers`, `recalibrate` and `worst-case`: a process each, their files, and what they refuse."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ from steadynet.cli.main import main
 CHECKS = {
     "layers": ("layers", ("--draws", "3"), "noisy layer"),
     "recalibrate": ("recalibration", ("--draws", "3", "--images", "8", "20"), "images"),
+    "write-verify": (
+        "write-verify",
+        ("--draws", "3", "--nwc", "0", "0.5", "--rank", "sensitivity", "random"),
+        "ranking",
+    ),
     "worst-case": (
         "worst-case",
         ("--draws", "4", "--steps", "2", "--norm", "linf", "--bound", "0.3"),
@@ -47,8 +52,13 @@ def test_a_process_prints_a_table_and_writes_files_that_agree_with_it(folder: Pa
     assert held["about"]["sigma_d"] == 0.2
     assert held["about"]["command"].startswith(f"steadynet {command} --config {command}/config.yaml")
     for row in held["rows"]:
-        label = str(row.get("layer", row.get("images", row.get("chip"))))
-        line = next(line for line in done.stdout.splitlines() if line.strip().startswith(label))
+        label = str(row.get("ranking", row.get("layer", row.get("images", row.get("chip")))))
+        second = f"{row['nwc']:g}" if "nwc" in row else ""
+        line = next(
+            line
+            for line in done.stdout.splitlines()
+            if line.strip().startswith(label) and (not second or line.split()[1] == second)
+        )
         assert f"{100 * row['accuracy']:.2f}" in line
 
 
@@ -61,6 +71,11 @@ def test_a_process_prints_a_table_and_writes_files_that_agree_with_it(folder: Pa
         ("layers run --draws 1", "--draws must be an integer ≥ 2"),
         ("recalibrate run --images 1", "calibration on 1 images: give 0, or 2 to 180"),
         ("recalibrate run --images 5000", "calibration on 5000 images"),
+        ("write-verify run --nwc 1.5", "--nwc must be a finite number ≥ 0 and ≤ 1, got 1.5"),
+        ("write-verify run --nwc -0.1", "--nwc must be a finite number ≥ 0"),
+        ("write-verify run --tolerance 0", "--tolerance must be a finite number > 0"),
+        ("write-verify run --tolerance 1e-9 --draws 2", "are still not within 1e-09 of their target"),
+        ("write-verify run --rank size", "--rank"),
         ("worst-case run --bound 0", "--bound must be a finite number > 0"),
         ("worst-case run --norm l1", "--norm"),
         ("worst-case run --steps 0", "--steps must be an integer ≥ 1"),

@@ -17,6 +17,7 @@ COMMANDS = {
     "study": "run, look at and render studies: grids of trainings, resumable, on one machine or many",
     "demo": "compare on digits within minutes, then hand over the best network",
     "export": "hand over a trained network: weights, conductance levels, ONNX",
+    "write-verify": "write-verify a part of the weights, and tell what accuracy that buys",
     "layers": "tell which layer's errors cost the accuracy",
     "recalibrate": "recalibrate BatchNorm on each chip, and tell how many images that needs",
     "worst-case": "search the errors within a bound that cost the most accuracy",

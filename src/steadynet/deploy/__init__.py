@@ -1,5 +1,6 @@
 """What happens to a trained network: its files for a chip and for other tools."""
 
+from steadynet.deploy.curvature import cross_entropy_curvature, squared_error_curvature, weight_curvature
 from steadynet.deploy.export import DEFAULT_FORMATS, FORMATS, Exported, export
 from steadynet.deploy.layers import Layer, Layers, layer_sensitivity
 from steadynet.deploy.levels import Levels, TensorLevels, levels_of, load_levels, save_levels
@@ -9,8 +10,10 @@ from steadynet.deploy.recalibration import (
     recalibrated_statistics,
     recalibration,
 )
+from steadynet.deploy.selective import Selected, SelectiveWriteVerify, selective_write_verify
 from steadynet.deploy.state import load_state, read_state, save_backbone, save_state_dict
 from steadynet.deploy.worst_case import WorstCase, worst_case
+from steadynet.deploy.write_verify import Verified, expected_writes, residual_std, write_verify
 
 __all__ = [
     "DEFAULT_FORMATS",
@@ -21,8 +24,13 @@ __all__ = [
     "Levels",
     "Recalibrated",
     "Recalibration",
+    "Selected",
+    "SelectiveWriteVerify",
     "TensorLevels",
+    "Verified",
     "WorstCase",
+    "cross_entropy_curvature",
+    "expected_writes",
     "export",
     "layer_sensitivity",
     "levels_of",
@@ -31,8 +39,13 @@ __all__ = [
     "read_state",
     "recalibrated_statistics",
     "recalibration",
+    "residual_std",
     "save_backbone",
     "save_levels",
     "save_state_dict",
+    "selective_write_verify",
+    "squared_error_curvature",
+    "weight_curvature",
     "worst_case",
+    "write_verify",
 ]

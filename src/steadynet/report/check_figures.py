@@ -13,7 +13,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from steadynet.files import write_atomically
-from steadynet.report.figures import COLOURS, save_figure
+from steadynet.report.figures import COLOURS, LINES, MARKERS, save_figure
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,39 @@ def over_images(title: str, points: Sequence[tuple[int, float, float, float]], *
     axes.set_xlabel("images that each chip is recalibrated on (0: not at all)")
     axes.set_ylabel("accuracy, %")
     _dress(axes, title, told)
+    return figure
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: (x, accuracy, low, high) of each point, in % but for x."""
+
+    label: str
+    points: Sequence[tuple[float, float, float, float]]
+
+
+def lines(title: str, series: Sequence[Line], *, told: str, x_label: str) -> Figure:
+    """Return accuracy over some cost, a line with intervals for each of `series`."""
+    figure = Figure(figsize=(8.4, 4.8), layout="constrained")
+    axes: Axes = figure.add_subplot()
+    for index, line in enumerate(series):
+        axes.errorbar(
+            [x for x, _, _, _ in line.points],
+            [value for _, value, _, _ in line.points],
+            yerr=[
+                [value - low for _, value, low, _ in line.points],
+                [high - value for _, value, _, high in line.points],
+            ],
+            color=COLOURS[(5, 4, 7, 3)[index % 4]],
+            marker=MARKERS[index % len(MARKERS)],
+            linestyle=LINES[index % len(LINES)],
+            capsize=3,
+            label=line.label,
+        )
+    axes.set_xlabel(x_label)
+    axes.set_ylabel("accuracy, %")
+    _dress(axes, title, told)
+    figure.legend(loc="outside right upper", frameon=False)
     return figure
 
 

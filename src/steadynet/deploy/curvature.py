@@ -1,0 +1,231 @@
+"""How much an error of each weight costs: the diagonal of the loss's second derivative, in one pass like a backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from steadynet.chip import call_with
+from steadynet.errors import SteadyNetError
+from steadynet.loader import Loader, as_dataset
+from steadynet.mapping import layout
+from steadynet.nvm.device import Device
+
+# From logits [B, C] and labels [B] to the second derivative of each image's loss by each logit [B, C].
+Curvature = Callable[[Tensor, Tensor], Tensor]
+
+# Functions of two factors, the first of which is the input and the second the weight.
+_PRODUCTS = {
+    F.linear,
+    F.conv1d,
+    F.conv2d,
+    F.conv3d,
+    F.conv_transpose1d,
+    F.conv_transpose2d,
+    F.conv_transpose3d,
+}
+_POOLS = {F.avg_pool1d, F.avg_pool2d, F.avg_pool3d}
+_ADAPTIVE = {F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d}
+# Those through which a second derivative goes as a first one does: piecewise linear with slopes 0 and 1, sums, and views.
+_AS_GRADIENT = {
+    "relu", "relu_", "clamp", "clamp_min", "hardtanh", "dropout", "dropout1d", "dropout2d", "dropout3d", "identity", "max_pool1d",
+    "max_pool2d", "max_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "boolean_dispatch", "max_pool1d_with_indices",
+    "max_pool2d_with_indices", "max_pool3d_with_indices", "add", "__add__", "__iadd__", "__radd__", "add_", "sum",
+    "flatten", "view",
+    "reshape", "permute", "transpose", "contiguous", "squeeze", "unsqueeze", "cat", "concat", "stack", "chunk", "split", "unbind",
+    "__getitem__", "to", "float", "clone", "pad", "size", "dim", "numel", "is_floating_point", "__get__",
+}  # fmt: skip
+
+
+def cross_entropy_curvature(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return p_c (1 − p_c): the second derivative of cross entropy by each logit, whatever the label."""
+    p = logits.softmax(1)
+    return p * (1 - p)
+
+
+def squared_error_curvature(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return 2: the second derivative of Σ_c (z_c − target_c)² by each logit."""
+    return torch.full_like(logits, 2.0)
+
+
+def weight_curvature(
+    model: nn.Module,
+    device: Device,
+    data: Any,
+    *,
+    images: int = 512,
+    batch_size: int = 128,
+    curvature: Curvature = cross_entropy_curvature,
+) -> dict[str, Tensor]:
+    """Return an approximation of d²L/dw², L the mean loss over images, for each weight on devices.
+
+    With h = d²l/dy² at a layer's output y = W x + b, one image's loss l and its other second derivatives left out,
+
+        d²l/dW_ij² = h_i x_j²,     d²l/dx_j² = Σ_i W_ij² h_i,
+
+    and so backwards from the logits, as a gradient goes but with squared weights and inputs. A ReLU passes h on where its
+    input is positive, a maximum to where it was taken, BatchNorm in evaluation mode by the square of its scale, an average
+    over k by 1/k². It is exact for one linear layer with a squared error; beyond, it leaves out what the curvatures of two
+    outputs have in common, and the paths that meet again behind a residual addition.
+
+    Args:
+        model: A trained network; it is run in evaluation mode and not changed.
+        device: What of it lies on devices.
+        data: A map-style dataset of (input, label), or a pair of tensors; the first images are taken.
+        images: How many, at most.
+        batch_size: Images of one pass.
+        curvature: Second derivative of an image's loss by its logits.
+
+    Raises:
+        SteadyNetError: If the network computes something through which no rule leads; it is named.
+
+    Source: Yan et al., "SWIM: Selective Write-Verify for Computing-in-Memory Neural Accelerators", DAC 2022.
+    """
+    names = layout(model, device).names
+    held = as_dataset(data, "data")
+    count = min(images, len(held))  # pyright: ignore[reportArgumentType] (checked to be sized)
+    loader = Loader(held, batch_size=1, shuffle=False)
+    modes = [module.training for module in model.modules()]
+    where = next(model.parameters()).device
+    model.eval()
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    leaves = {name: parameters[name].detach().clone().requires_grad_() for name in names}
+    total = {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
+    try:
+        for start in range(0, count, batch_size):
+            inputs, labels = loader.batch(list(range(start, min(start + batch_size, count))))
+            with torch.enable_grad(), _Rules(type(model).__name__):
+                logits = cast("Tensor", call_with(model, leaves, (cast("Tensor", inputs).to(where),)))
+            h = curvature(logits.detach(), labels.to(where)) / count
+            found = torch.autograd.grad(logits, list(leaves.values()), h, allow_unused=True)
+            for name, part in zip(leaves, cast("tuple[Tensor | None, ...]", found), strict=True):
+                if part is not None:
+                    total[name] += part
+    finally:
+        for module, mode in zip(model.modules(), modes, strict=True):
+            module.training = mode
+    return total
+
+
+class _Rules(TorchFunctionMode):
+    """Replaces what a network computes by functions whose backward passes second derivatives on."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__()
+        self._model = model
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        given = dict(kwargs or {})
+        name = str(getattr(func, "__name__", func))
+        if func in _PRODUCTS:
+            x, weight, *rest = args
+
+            def product(a: Tensor, b: Tensor) -> Tensor:
+                return func(a, b, *rest, **given)
+
+            return _Product.apply(product, x, weight)  # pyright: ignore[reportUnknownMemberType]
+        if func is F.batch_norm:
+            return _batch_norm(self._model, *args, **given)
+        if func in _POOLS or func in _ADAPTIVE or name == "mean":
+
+            def average(a: Tensor) -> Tensor:
+                return func(a, *args[1:], **given)
+
+            return _Scaled.apply(average, args[0], self._model)  # pyright: ignore[reportUnknownMemberType]
+        if not any(isinstance(arg, Tensor) and arg.requires_grad for arg in args) or name in _AS_GRADIENT:
+            return func(*args, **given)
+        raise SteadyNetError(
+            f"{self._model} computes {name}, through which no rule takes second derivatives: rank by magnitude"
+        )
+
+
+class _Product(torch.autograd.Function):
+    """y = f(x, W), linear in each. Backward: h by x with W², and h by W with x²."""
+
+    @staticmethod
+    def forward(ctx: Any, f: Callable[[Tensor, Tensor], Tensor], x: Tensor, weight: Tensor) -> Tensor:
+        ctx.f = f
+        ctx.save_for_backward(x, weight)
+        return f(x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[None, Tensor, Tensor]:
+        saved: tuple[Tensor, Tensor] = ctx.saved_tensors
+        f: Callable[[Tensor, Tensor], Tensor] = ctx.f
+        with torch.enable_grad():
+            x, weight = (tensor.detach().requires_grad_() for tensor in saved)
+            by_x = torch.autograd.grad(f(x, weight.detach().square()), x, grad_outputs[0])[0]
+            by_weight = torch.autograd.grad(f(x.detach().square(), weight), weight, grad_outputs[0])[0]
+        return None, by_x, by_weight
+
+
+class _Scaled(torch.autograd.Function):
+    """An average over equally many inputs each. Backward: by the squares of its coefficients."""
+
+    @staticmethod
+    def forward(ctx: Any, f: Callable[[Tensor], Tensor], x: Tensor, model: str) -> Tensor:
+        ctx.f = f
+        ctx.save_for_backward(x)
+        y = f(x)
+        with torch.enable_grad():
+            ones = torch.ones_like(x).requires_grad_()
+            (share,) = torch.autograd.grad(f(ones), ones, torch.ones_like(y))
+        # Where every input has the same coefficient, and as many outputs as there are coefficients to a whole.
+        coefficient = float(share.max())
+        if not torch.allclose(share, share.flatten()[0].expand_as(share)) or x.numel() % y.numel():
+            raise SteadyNetError(f"{model} averages over windows that overlap or differ: rank by magnitude")
+        ctx.coefficient = coefficient
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[None, Tensor, None]:
+        saved: tuple[Tensor] = ctx.saved_tensors
+        f: Callable[[Tensor], Tensor] = ctx.f
+        with torch.enable_grad():
+            x = saved[0].detach().requires_grad_()
+            by_x = torch.autograd.grad(f(x), x, grad_outputs[0])[0]
+        coefficient: float = ctx.coefficient
+        return None, by_x * coefficient, None
+
+
+class _Channels(torch.autograd.Function):
+    """y = s x + t by channel. Backward: by s²."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        ctx.save_for_backward(scale)
+        return x * scale + shift
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor, None, None]:
+        (scale,) = ctx.saved_tensors
+        return grad_outputs[0] * scale.square(), None, None
+
+
+def _batch_norm(
+    model: str,
+    x: Tensor,
+    mean: Tensor | None,
+    variance: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    if training or mean is None or variance is None:
+        raise SteadyNetError(f"{model} has BatchNorm without running statistics: rank by magnitude")
+    shape = (1, -1, *[1] * (x.dim() - 2))
+    scale = (variance + eps).rsqrt()
+    if weight is not None:
+        scale = scale * weight.detach()
+    shift = -mean * scale + (0 if bias is None else bias.detach())
+    result: Tensor = _Channels.apply(x, scale.view(shape), shift.view(shape))  # pyright: ignore[reportUnknownMemberType, reportAssignmentType]
+    return result
