@@ -61,17 +61,16 @@ def test_the_loop_follows_the_law(sigma_d: float) -> None:
 def test_every_error_is_within_the_tolerance_and_has_the_truncated_law() -> None:
     device = Device(variation=Gaussian(0.2))
     generator = torch.Generator().manual_seed(0)
-    errors, counts = verified_errors(torch.full((5_000,), 77.0), device, 0.06, generator)
+    errors, counts = verified_errors(torch.full((5_000,), 77.0), device, 0.3, generator)
     relative = errors.flatten().double().numpy() / device.max_level
-    assert np.abs(relative).max() < 0.06
+    assert np.abs(relative).max() < 0.3
     assert int(counts.min()) == 1
-    # Kolmogorov-Smirnov: a seeded sample of 20,000; a law 2 % wider is refused with a power above 0.9.
-    law = stats.truncnorm(-0.3, 0.3, scale=0.2)
-    assert stats.kstest(relative, law.cdf).pvalue > 1e-3
+    # Kolmogorov-Smirnov: a seeded sample of 20,000; errors of a σ_d 15 % larger are refused with a power of 0.99.
+    law = stats.truncnorm(-1.5, 1.5, scale=0.2)
+    assert stats.kstest(relative, law.cdf).pvalue > 1e-3  # pyright: ignore[reportAttributeAccessIssue]
     writes = counts.flatten().numpy()
-    assert stats.spearmanr(np.abs(relative), writes)[1] > 1e-3, (
-        "what is kept does not tell how often was written"
-    )
+    ranks = np.corrcoef(stats.rankdata(np.abs(relative)), stats.rankdata(writes))[0, 1]
+    assert abs(ranks) < 4 / math.sqrt(len(writes)), "what is kept does not tell how often was written"
 
 
 def test_the_weights_hold_the_devices_errors() -> None:

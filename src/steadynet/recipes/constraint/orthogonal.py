@@ -84,8 +84,8 @@ def _distance(weight: Tensor, square: Tensor) -> Tensor:
         wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
         small = wide if wide.shape[0] <= wide.shape[1] else wide.T
         gram = small @ small.T
-        # What the larger matrix has beside the smaller one's eigenvalues is zeros, each at a distance of λ².
-        beside = abs(wide.shape[0] - wide.shape[1]) * square**2
+        # WᵀW has as many eigenvalues as columns; those that WWᵀ lacks are zeros, each at a distance of λ².
+        beside = max(0, wide.shape[1] - wide.shape[0]) * square**2
         return (
             gram - square * torch.eye(len(gram), dtype=wide.dtype, device=wide.device)
         ).square().sum() + beside

@@ -1,0 +1,218 @@
+"""Constraints against computations by hand, and what a training makes of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from recipes.reference import make_batch, make_net
+from steadynet.chip import program, run
+from steadynet.errors import SteadyNetError
+from steadynet.nvm.device import Device
+from steadynet.nvm.variation import Gaussian
+from steadynet.recipes import (
+    Clip,
+    LearnedRange,
+    NoConstraint,
+    Orthogonal,
+    Pace,
+    Peak,
+    Recipe,
+    Saturate,
+    Several,
+    Sparse,
+)
+from steadynet.training import fit
+
+EMPTY = nn.Module()
+
+
+def tensor(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (4, 2, 3, 3)])
+@pytest.mark.parametrize("lipschitz", [None, 0.8])
+def test_the_orthogonal_penalty_and_its_gradient_by_hand(
+    shape: tuple[int, ...], lipschitz: float | None
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
+    part = Orthogonal(0.5, lipschitz=lipschitz)
+    state = part.setup({"w": weight}, 0.3)
+    penalty = part.penalty({"w": weight}, state)
+    assert penalty is not None
+    square = 0.09
+    radius = (
+        1.0
+        if lipschitz is None
+        else 0.8 / (math.exp(square / 2) + 3 * math.sqrt((math.exp(square) - 1) * math.exp(square)))
+    )
+    w = weight.detach().flatten(1)
+    gram = w.T @ w - radius**2 * torch.eye(w.shape[1], dtype=torch.float64)
+    assert float(penalty.detach()) == pytest.approx(0.5 * float((gram**2).sum()), rel=1e-6)
+    (gradient,) = torch.autograd.grad(penalty, weight)
+    # d/dW ‖WᵀW − λ²I‖² = 4 W (WᵀW − λ²I).
+    torch.testing.assert_close(gradient.flatten(1), 0.5 * 4 * w @ gram, rtol=1e-5, atol=1e-6)
+
+
+def test_several_weights_add_up_and_a_given_sigma_wins() -> None:
+    w = torch.eye(2, dtype=torch.float64)
+    part = Orthogonal(1.0)
+    state = part.setup({"a": w, "b": 2 * w}, 0.0)
+    # Of b: 4 I − I = 3 I, twice 9.
+    assert float(part.penalty({"a": w, "b": 2 * w}, state) or 0) == pytest.approx(18.0)
+    assert Orthogonal(lipschitz=1.0, sigma=0.0).radius(0.4) == 1.0
+
+
+def test_the_sparse_penalty_by_hand() -> None:
+    penalty = Sparse(0.1).penalty({"a": tensor(1, -2), "b": tensor(0.5)}, EMPTY)
+    assert float(penalty if penalty is not None else 0) == pytest.approx(0.35)
+
+
+def test_a_saturated_weight_by_hand() -> None:
+    weight = tensor(3, -4, 0, 0)  # root mean square 2.5
+    part = Saturate(0.5)
+    state = part.setup({"w": weight}, 0.1)
+    found = part.transform("w", tensor(1.25, -10, 0, 0), state)
+    assert found.tolist() == pytest.approx([2.5 * math.tanh(1), 2.5 * math.tanh(-8), 0, 0])
+
+
+def test_a_learned_range_and_its_gradients_by_hand() -> None:
+    weight = tensor(3, -4, 1, 0).requires_grad_()
+    size = math.sqrt(26 / 4)
+    part = LearnedRange(start=1.0, strength=0.2)
+    state = part.setup({"w": weight}, 0.1)
+    (log_range,) = state.parameters()
+    assert float(log_range.detach().exp()) == pytest.approx(size)
+    found = part.transform("w", weight, state)
+    assert found.tolist() == pytest.approx([size, -size, 1, 0])
+    coefficients = tensor(1, 10, 100, 1000)
+    by_weight, by_range = torch.autograd.grad((found * coefficients).sum(), [weight, log_range])
+    assert by_weight.tolist() == [0, 0, 100, 1000]
+    assert float(by_range) == pytest.approx(size * (1 - 10))
+    penalty = part.penalty({"w": found.detach()}, state)
+    assert penalty is not None
+    ratio = size**2 / float(found.detach().square().mean())
+    assert float(penalty.detach()) == pytest.approx(0.2 * ratio)
+    (pull,) = torch.autograd.grad(penalty, log_range)
+    assert float(pull) == pytest.approx(2 * 0.2 * ratio)
+
+
+def test_a_channel_is_clipped_at_its_own_std() -> None:
+    weight = torch.tensor([[0.0, 0.0, 0.0, 10.0], [0.0, 0.0, 0.0, 1.0]])
+    Clip(1.5, per="channel").project({"w": weight}, 1.0, EMPTY)
+    # Each row: std of (0, 0, 0, a) is a·sqrt(3)/4.
+    assert weight[:, 3].tolist() == pytest.approx([1.5 * 10 * math.sqrt(3) / 4, 1.5 * math.sqrt(3) / 4])
+
+
+@pytest.mark.parametrize(("progress", "alpha"), [(0.0, 3.0), (0.25, 2.25), (0.5, 1.5), (1.0, 1.5)])
+def test_an_annealed_clip_falls_evenly_and_stays(progress: float, alpha: float) -> None:
+    part = Clip(1.5, start=3.0, until=0.5)
+    assert part.at(progress) == pytest.approx(alpha)
+    weight = torch.cat([torch.zeros(99), torch.tensor([1.0])])
+    std = float(weight.std(correction=0))
+    part.project({"w": weight}, progress, EMPTY)
+    assert float(weight.max()) == pytest.approx(alpha * std)
+
+
+def test_the_peak_is_clipped_and_the_size_given_back() -> None:
+    weight = tensor(3, -4, 1, 0)
+    size = math.sqrt(26 / 4)
+    part = Peak(1.2)
+    state = part.setup({"w": weight}, 0.1)
+    part.project({"w": weight}, 0.5, state)
+    bound = 1.2 * size
+    clipped = [min(bound, 3), max(-bound, -4), 1, 0]
+    factor = size / math.sqrt(sum(v * v for v in clipped) / 4)
+    assert weight.tolist() == pytest.approx([v * factor for v in clipped])
+    for _ in range(60):
+        part.project({"w": weight}, 0.5, state)
+    assert math.sqrt(float(weight.square().mean())) == pytest.approx(size)
+    assert float(weight.abs().max()) <= 1.2 * size * 1.001
+
+
+def test_several_constraints_act_in_their_order() -> None:
+    part = Several((Saturate(1.0), Sparse(0.5), Pace(2.0), Pace2(3.0)))
+    weights = {"w": tensor(3, -4)}
+    state = part.setup(weights, 0.1)
+    assert part.pace == 6.0
+    found = part.transform("w", weights["w"], state)
+    assert torch.equal(found, Saturate(1.0).transform("w", weights["w"], Saturate(1.0).setup(weights, 0.1)))
+    penalty = part.penalty({"w": found}, state)
+    assert float(penalty if penalty is not None else 0) == pytest.approx(0.5 * float(found.abs().sum()))
+    silent = Several((Clip(2.0), Pace(2.0)))
+    assert silent.penalty(weights, silent.setup(weights, 0.1)) is None
+
+
+class Pace2(Pace):
+    """Another class, so that two of them may stand together."""
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ((Clip(2.0),), "several constraints are two or more, got 1"),
+        ((Clip(2.0), Clip(1.5)), "several constraints hold Clip twice"),
+        ((Clip(2.0), 3), "each of several constraints must be a Constraint, got 3"),
+    ],
+)
+def test_several_refuses_what_is_none(parts: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(SteadyNetError, match=message):
+        Several(parts)
+
+
+@pytest.mark.parametrize("part", [Saturate(), LearnedRange(), Peak()])
+def test_weights_that_are_all_0_are_named(part: Any) -> None:
+    with pytest.raises(SteadyNetError, match="w is all 0, so it has no size"):
+        part.setup({"w": torch.zeros(3)}, 0.1)
+
+
+@pytest.mark.parametrize(
+    "constraint", [Saturate(0.5), LearnedRange(1.0), Several((Saturate(1.0), Sparse(1e-3)))]
+)
+def test_the_deployed_backbone_holds_what_was_programmed(constraint: Any) -> None:
+    images, labels = make_batch(40)
+    data = (images.float(), labels)
+    net = make_net().float()
+    start = net.conv1.weight.detach().square().mean().sqrt()
+    device = Device(variation=Gaussian(0.1))
+    result = fit(
+        net, Recipe(constraint=constraint), device, data, data, epochs=2, batch_size=10, lr=1e-2, seed=1
+    )
+    best = result.history[result.best_epoch]
+    net.eval()
+    with torch.no_grad():
+        clean = float((net(data[0]).argmax(1) == labels).float().mean())
+        chips = [
+            program(net, device, seed=1, draw=draw, stream="validation", noise_device=None)
+            for draw in range(4)
+        ]
+        noisy = sum(float((run(net, chip, data[0]).argmax(1) == labels).float().mean()) for chip in chips) / 4
+    assert clean == pytest.approx(best["val_accuracy"])
+    assert noisy == pytest.approx(best["val_accuracy_noisy"])
+    if isinstance(constraint, Saturate):
+        assert float(net.conv1.weight.detach().abs().max()) < float(start), (
+            "|w| < s: it is tanh of what was trained"
+        )
+
+
+def test_the_pace_is_the_weights_own_learning_rate() -> None:
+    from recipes.test_conformance import module_of
+
+    module, _, _ = module_of(Recipe(constraint=Pace(5.0)))
+    module.trainer = type("T", (), {"estimated_stepping_batches": 10})()  # pyright: ignore[reportAttributeAccessIssue]
+    groups = module.configure_optimizers()["optimizer"].param_groups
+    rates = {id(p): group["initial_lr"] for group in groups for p in group["params"]}
+    on_devices = {id(weight) for weight in module.weights.values()}
+    for parameter in module.parameters():
+        assert rates[id(parameter)] == pytest.approx(
+            (5 if id(parameter) in on_devices else 1) * module.settings.lr
+        )
+    plain, _, _ = module_of(Recipe(constraint=NoConstraint()))
+    plain.trainer = module.trainer
+    assert len(plain.configure_optimizers()["optimizer"].param_groups) == 1
