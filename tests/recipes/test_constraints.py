@@ -201,18 +201,14 @@ def test_the_deployed_backbone_holds_what_was_programmed(constraint: Any) -> Non
         )
 
 
-def test_the_pace_is_the_weights_own_learning_rate() -> None:
-    from recipes.test_conformance import module_of
-
-    module, _, _ = module_of(Recipe(constraint=Pace(5.0)))
-    module.trainer = type("T", (), {"estimated_stepping_batches": 10})()  # pyright: ignore[reportAttributeAccessIssue]
-    groups = module.configure_optimizers()["optimizer"].param_groups
-    rates = {id(p): group["initial_lr"] for group in groups for p in group["params"]}
-    on_devices = {id(weight) for weight in module.weights.values()}
-    for parameter in module.parameters():
-        assert rates[id(parameter)] == pytest.approx(
-            (5 if id(parameter) in on_devices else 1) * module.settings.lr
-        )
-    plain, _, _ = module_of(Recipe(constraint=NoConstraint()))
-    plain.trainer = module.trainer
-    assert len(plain.configure_optimizers()["optimizer"].param_groups) == 1
+def test_the_pace_multiplies_the_learning_rate() -> None:
+    images, labels = make_batch(20)
+    data = (images.float(), labels)
+    rates: list[list[float]] = []
+    nets = [make_net().float(), make_net().float()]
+    for net, constraint, lr in zip(nets, (Pace(5.0), NoConstraint()), (1e-3, 5e-3), strict=True):
+        result = fit(net, Recipe(constraint=constraint), Device(), data, data, epochs=3, batch_size=10, lr=lr)
+        rates.append([row["lr"] for row in result.history])
+    assert rates[0] == pytest.approx(rates[1]), "the history tells the rate that was taken"
+    for name, tensor in nets[0].state_dict().items():
+        torch.testing.assert_close(tensor, nets[1].state_dict()[name])

@@ -170,7 +170,7 @@ class RecipeOptions:
         lipschitz: CorrectNet's k, of which λ is made; λ is 1 without it.
         orthogonal_sigma: σ of the log-normal error in λ; σ_d by default.
         sparsity: Strength of the penalty Σ|w|.
-        pace: Learning rate of the weights on devices over that of all other parameters; none for one rate.
+        pace: Learning rate of this recipe over --lr; none for --lr itself.
         train_sigma_d: σ_d in training; the device's by default.
         censor: Training sees min(Z, c) for each normal Z (TRICE); the number is c; none for the whole tail.
         mean_corrected: The mean of censored errors is subtracted.

@@ -133,7 +133,7 @@ class Constraint(Protocol):
 
     @property
     def pace(self) -> float:
-        """The learning rate of the weights on devices, over that of all others."""
+        """The learning rate over that of the settings."""
         ...
 
     def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
@@ -169,7 +169,7 @@ class FreeWeights:
 
     @property
     def pace(self) -> float:
-        """One learning rate for all."""
+        """The learning rate of the settings."""
         return 1.0
 
     def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:

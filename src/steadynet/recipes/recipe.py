@@ -126,7 +126,7 @@ RECIPES: Mapping[str, NamedRecipe] = _table(
             constraint=Several((Clip(1.3), Pace(3.0))),
             name=DEFAULT_RECIPE,
         ),
-        "noise on two mirrored chips a batch, at temperature 16, weights clipped at 1.3 std and trained three times as fast",
+        "noise on two mirrored chips a batch, at temperature 16, weights clipped at 1.3 std, at three times the learning rate",
     ),
     (Recipe(variation=NoVariation(), name="vanilla"), "plain training, without any variation (W/O)"),
     (Recipe(name="noise"), "fresh variation at every step (W/)"),

@@ -22,7 +22,7 @@ from steadynet.recipes.recipe import Recipe
 from steadynet.training.checkpoints import check_same_training, plain
 from steadynet.training.evaluation import StepEvaluation
 from steadynet.training.forwards import Loss, Setting, moved_parameters
-from steadynet.training.optimizers import optimizers, parameter_groups
+from steadynet.training.optimizers import optimizers
 from steadynet.training.settings import Settings
 
 
@@ -131,10 +131,7 @@ class TrainingModule(pl.LightningModule):
         """Return the optimiser and a cosine to 0 over all steps."""
         self._steps = max(1, int(self.trainer.estimated_stepping_batches))
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        groups = parameter_groups(
-            trained, self.weights.values(), self.recipe.constraint.pace, self.settings.lr
-        )
-        return optimizers(groups, self.settings, self._steps)
+        return optimizers(trained, self.settings, self._steps, self.recipe.constraint.pace)
 
     def train_dataloader(self) -> Loader:
         """Return the training batches; their order is a function of (seed, epoch, batch)."""

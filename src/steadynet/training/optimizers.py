@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from steadynet.training.settings import Settings
 
 
-def parameter_groups(
-    trained: Sequence[nn.Parameter], on_devices: Iterable[Tensor], pace: float, lr: float
-) -> list[dict[str, Any]]:
-    """Return the trained parameters for an optimiser: all at `lr`, or those on devices at `pace` times it.
+def optimizers(
+    parameters: Sequence[nn.Parameter], settings: Settings, steps: int, pace: float
+) -> dict[str, Any]:
+    """Return Adam, or SGD with momentum, and a cosine to 0 over all steps, as Lightning takes them.
 
-    The first group's learning rate is the one that is told, so it is that of the others where there are any.
+    Args:
+        parameters: What is trained.
+        settings: Optimiser, learning rate and weight decay.
+        steps: Of the whole training.
+        pace: By how much the learning rate is more than that of the settings.
     """
-    if pace == 1:
-        return [{"params": list(trained)}]
-    fast = {id(weight) for weight in on_devices}
-    others = [parameter for parameter in trained if id(parameter) not in fast]
-    slow = [{"params": others, "lr": lr}] if others else []
-    return [*slow, {"params": [p for p in trained if id(p) in fast], "lr": pace * lr}]
-
-
-def optimizers(groups: list[dict[str, Any]], settings: Settings, steps: int) -> dict[str, Any]:
-    """Return Adam, or SGD with momentum, and a cosine to 0 over all steps, as Lightning takes them."""
+    lr = pace * settings.lr
     optimizer: torch.optim.Optimizer
     if settings.optimizer == "adam":
-        optimizer = torch.optim.Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay)
+        optimizer = torch.optim.Adam(parameters, lr=lr, weight_decay=settings.weight_decay)
     else:
         optimizer = torch.optim.SGD(groups, lr=settings.lr, momentum=0.9, weight_decay=settings.weight_decay)
 

@@ -1,4 +1,4 @@
-"""A learning rate of their own for the weights on devices."""
+"""A recipe's own learning rate, relative to that of the settings."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from steadynet.recipes.base import FreeWeights
 
 @dataclass(frozen=True)
 class Pace(FreeWeights):
-    """The weights on devices are trained at `speed` times the learning rate of all other parameters.
+    """Training takes `speed` times the learning rate that the settings say.
 
-    A constraint that keeps weights small or two-valued asks them to change sign more often than free ones do: with Adam, a
-    weight crosses its range in about (range / learning rate) steps. Biases and BatchNorm have no such range.
+    A constraint that keeps weights in a narrow range asks them to cross it, which with Adam takes about (range / learning rate)
+    steps; and at a high temperature biases and BatchNorm have far to grow. So a recipe can bear, and need, a larger rate
+    than others, and says so itself, where others are held against it at one setting.
 
     Args:
-        speed: Learning rate of the weights on devices over that of all others, > 0.
+        speed: Learning rate over that of the settings, > 0.
 
     Raises:
         SteadyNetError: If `speed` is no positive number.
@@ -29,5 +30,5 @@ class Pace(FreeWeights):
 
     @property
     def pace(self) -> float:
-        """The learning rate of the weights on devices, over that of all others."""
+        """The learning rate over that of the settings."""
         return self.speed

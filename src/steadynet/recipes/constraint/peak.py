@@ -25,7 +25,7 @@ class Peak(FreeWeights):
     about r, decides how much a weight suffers. `Clip` shrinks the very spread that defines it, step by step, until at
     α near 1 all weights are gone; here the size is kept, so r may come as near to 1, two-valued weights, as training bears.
 
-    A weight that is held at its size must be able to cross it: see `Pace`.
+    A weight that is held at its size must be able to cross it, so the learning rate must go with the size: see `Pace`.
 
     Args:
         ratio: r > 1.
