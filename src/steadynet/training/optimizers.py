@@ -28,7 +28,7 @@ def optimizers(
     if settings.optimizer == "adam":
         optimizer = torch.optim.Adam(parameters, lr=lr, weight_decay=settings.weight_decay)
     else:
-        optimizer = torch.optim.SGD(groups, lr=settings.lr, momentum=0.9, weight_decay=settings.weight_decay)
+        optimizer = torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=settings.weight_decay)
 
     def factor(step: int) -> float:
         return 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
