@@ -162,6 +162,8 @@ def _run(trainer: pl.Trainer, module: TrainingModule, keeper: Keeper, resumed: P
         # Batches come from memory, in an order of our own: what Lightning says of workers and samplers is not so.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        # A teacher is to stay in evaluation mode.
+        warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")
         # Every rank validates on all images, on the same chips: what they log is equal already.

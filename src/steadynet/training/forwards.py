@@ -260,11 +260,22 @@ def moved_parameters(setting: Setting, offsets: Mapping[str, Tensor]) -> dict[st
     return moved
 
 
+def check_chips(chips: Chips, batch_size: int) -> None:
+    """Raise `SteadyNetError` if a whole batch has fewer than two images for each of the chips that share it."""
+    if chips.count > 1 and 2 * chips.count > batch_size:
+        raise SteadyNetError(
+            f"{chips.count} chips cannot share a batch of {batch_size} images, two each at least: lower chips, or raise "
+            "batch_size"
+        )
+
+
 def parts_of(inputs: Any, count: int) -> list[Any]:
     """Return a batch, a tensor or a tuple of tensors, in `count` parts, the first ones an image larger where it does not go up.
 
+    The last batch of an epoch may be smaller than the others: it is shared by fewer chips, so that each has two images.
+
     Raises:
-        SteadyNetError: If the batch has fewer images than there are parts, or is of another type.
+        SteadyNetError: If the batch is of another type.
     """
     if count == 1:
         return [inputs]
@@ -272,10 +283,7 @@ def parts_of(inputs: Any, count: int) -> list[Any]:
     tensors = list(cast("tuple[Any, ...]", inputs)) if isinstance(inputs, tuple) else [inputs]
     if not tensors or not all(isinstance(tensor, Tensor) for tensor in tensors):
         raise SteadyNetError(f"a batch of {kind} cannot be shared between chips: train with chips 1")
-    if len(tensors[0]) < count:
-        raise SteadyNetError(
-            f"{count} chips cannot share a batch of {len(tensors[0])} images: lower chips, or raise batch_size"
-        )
+    count = min(count, max(1, len(tensors[0]) // 2))
     split = [list(tensor.tensor_split(count)) for tensor in tensors]
     return list(zip(*split, strict=True)) if isinstance(inputs, tuple) else split[0]
 

@@ -21,7 +21,7 @@ from steadynet.randomness import stable_seed
 from steadynet.recipes.recipe import Recipe
 from steadynet.training.checkpoints import check_same_training, plain
 from steadynet.training.evaluation import StepEvaluation
-from steadynet.training.forwards import Loss, Setting, moved_parameters
+from steadynet.training.forwards import Loss, Setting, check_chips, moved_parameters
 from steadynet.training.optimizers import optimizers
 from steadynet.training.settings import Settings
 
@@ -83,6 +83,7 @@ class TrainingModule(pl.LightningModule):
         self.augment = augment
         self.train_data = train
         self.validation_data = validation
+        check_chips(recipe.variation.chips, settings.batch_size)
         trained = recipe.variation.device(device)
         recipe.objective.check(trained.sigma_d if trained else 0.0)
         self.shape = recipe.constraint.setup(self.weights, trained.sigma_d if trained else 0.0)

@@ -84,8 +84,10 @@ class Distillation:
         output = forwards.backbone().output / self.temperature
         with torch.no_grad():
             taught = self._taught(forwards)
-        own = (output.float() / self.softness).log_softmax(-1)
-        aim = (taught.float() / self.softness).log_softmax(-1)
+        # float32 or wider: autocast's bfloat16 is too coarse for what is left of a softened distribution.
+        wide = torch.promote_types(output.dtype, torch.float32)
+        own = (output.to(wide) / self.softness).log_softmax(-1)
+        aim = (taught.to(wide) / self.softness).log_softmax(-1)
         distance = F.kl_div(own, aim, reduction="batchmean", log_target=True)
         loss = self.weight * self.softness**2 * distance
         if self.weight == 1:

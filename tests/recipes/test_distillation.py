@@ -1,0 +1,117 @@
+"""Distillation: loss and gradient by hand, and teachers that are read from disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from recipes.reference import chip, forward, leaves, make_batch, make_net, mean_cross_entropy
+from recipes.test_gradients import DEVICE, DRAW, SEED, SIGMA, of_product
+from steadynet.deploy import save_backbone
+from steadynet.errors import SteadyNetError
+from steadynet.models import build
+from steadynet.recipes import Distillation, Recipe
+from steadynet.recipes.objective.teacher import Teacher
+from steadynet.training import fit
+
+
+def softened(logits: Tensor, softness: float) -> Tensor:
+    return torch.log(torch.softmax(logits / softness, 1))
+
+
+def by_hand(
+    student: Tensor, teacher: Tensor, part: Distillation, labels: Tensor, teacher_scale: float
+) -> Tensor:
+    own = softened(student / part.temperature, part.softness)
+    aim = softened(teacher.detach() / teacher_scale, part.softness)
+    distance = (aim.exp() * (aim - own)).sum(1).mean()
+    task = mean_cross_entropy(student / part.temperature, labels)
+    return (1 - part.weight) * task + part.weight * part.softness**2 * distance
+
+
+@pytest.mark.parametrize("noise", [False, True])
+@pytest.mark.parametrize(("weight", "temperature"), [(0.3, 1.0), (1.0, 4.0)])
+def test_the_networks_own_clean_or_noisy_weights_teach(
+    noise: bool, weight: float, temperature: float
+) -> None:
+    part = Distillation(weight=weight, softness=2.0, temperature=temperature, teacher_noise=noise)
+    module, loss = of_product(Recipe(objective=part))
+    clean = leaves(make_net())
+    images, labels = make_batch()
+    student = forward(chip(clean, SIGMA, seed=SEED, draw=DRAW, pass_=0))(images)[1]
+    teaching = chip(clean, SIGMA if noise else 0.0, seed=SEED, draw=DRAW, pass_=1)
+    teacher = forward(teaching)(images)[1]
+    expected = by_hand(student, teacher, part, labels, temperature)
+    expected.backward()
+    assert float(loss) == pytest.approx(float(expected.detach()), rel=1e-9)
+    for name, parameter in module.backbone.named_parameters():
+        assert parameter.grad is not None
+        torch.testing.assert_close(parameter.grad, clean[name].grad, rtol=1e-6, atol=1e-9)
+
+
+def test_a_file_of_weights_teaches_with_its_own_scale_of_logits(tmp_path: Path) -> None:
+    other = make_net(seed=7)
+    save_backbone(other, tmp_path / "teacher.safetensors")
+    part = Distillation(str(tmp_path / "teacher.safetensors"), weight=0.5, temperature=3.0)
+    module, loss = of_product(Recipe(objective=part))
+    images, labels = make_batch()
+    student = forward(chip(leaves(make_net()), SIGMA, seed=SEED, draw=DRAW, pass_=0))(images)[1]
+    with torch.no_grad():
+        teacher = other.eval()(images)
+    assert float(loss) == pytest.approx(
+        float(by_hand(student, teacher, part, labels, 1.0).detach()), rel=1e-5
+    )
+    held = module.parts.get_submodule("teacher")
+    assert isinstance(held, Teacher)
+    module.train()
+    assert not held.network.training, "its BatchNorm is that of a finished training"
+    assert not any(parameter.requires_grad for parameter in held.parameters())
+    assert "teacher" not in " ".join(module.backbone.state_dict())
+
+
+def test_the_folder_of_a_run_teaches_whatever_its_network(tmp_path: Path) -> None:
+    wide = build("cnn", classes=3, shape=(1, 8, 8), options={"width": 0.5})
+    save_backbone(wide, tmp_path / "backbone.safetensors")
+    (tmp_path / "config.yaml").write_text("model: cnn\nmodel_options: {width: 0.5}\n")
+    generator = torch.Generator().manual_seed(0)
+    data = (torch.randn(30, 1, 8, 8, generator=generator), torch.arange(30) % 3)
+    options: dict[str, Any] = {"batch_size": 10, "seed": 1, "out": tmp_path / "out"}
+    recipe = Recipe(objective=Distillation(str(tmp_path)))
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    whole = fit(net, recipe, DEVICE, data, data, epochs=2, **options)
+    again = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    resumed = fit(again, recipe, DEVICE, data, data, epochs=2, resume=True, **options)
+    assert resumed.history == whole.history
+    with pytest.raises(
+        SteadyNetError, match=r"tells no 4 classes of inputs \(1, 8, 8\) apart.*take one that was trained on"
+    ):
+        fit(nn.Sequential(nn.Flatten(), nn.Linear(64, 4)), recipe, DEVICE, data, data, epochs=1)
+
+
+@pytest.mark.parametrize("name", ["missing", "missing.safetensors"])
+def test_a_teacher_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
+    data = make_batch()
+    with pytest.raises(SteadyNetError, match=r"there is no file .*missing"):
+        fit(make_net(), Recipe(objective=Distillation(str(tmp_path / name))), DEVICE, data, data, epochs=1)
+    with pytest.raises(SteadyNetError, match=r"holds no backbone\.safetensors"):
+        fit(make_net(), Recipe(objective=Distillation(str(tmp_path))), DEVICE, data, data, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"teacher": ""}, "teacher must be 'self', the folder of a run"),
+        ({"weight": 0}, "distill_weight must be a finite number > 0"),
+        ({"weight": 1.5}, "distill_weight must be a finite number > 0 and ≤ 1"),
+        ({"softness": 0}, "softness must be a finite number > 0"),
+        ({"temperature": -1}, "temperature must be a finite number > 0"),
+        ({"teacher_noise": 1}, "teacher_noise must be True or False"),
+    ],
+)
+def test_values_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SteadyNetError, match=message):
+        Distillation(**options)
