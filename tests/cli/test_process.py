@@ -146,9 +146,9 @@ def test_a_comparison_is_stopped_by_ctrl_c_and_carried_on(tmp_path: Path) -> Non
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["devices", "models"])
+@pytest.mark.parametrize("name", ["devices", "models", "recipes"])
 def test_lists_are_printed_whole_into_a_pipe(name: str, tmp_path: Path) -> None:
     done = run(tmp_path, name)
     assert done.stderr == ""
-    assert {"devices": "rram4", "models": "resnet18"}[name] in done.stdout
+    assert {"devices": "rram4", "models": "resnet18", "recipes": "correctnet-lognormal"}[name] in done.stdout
     assert not list(tmp_path.iterdir())

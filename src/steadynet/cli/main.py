@@ -23,6 +23,7 @@ COMMANDS = {
     "worst-case": "search the errors within a bound that cost the most accuracy",
     "devices": "list the named devices",
     "models": "list the named networks",
+    "recipes": "list the named recipes and the options of their parts",
 }
 
 INTERRUPTED = 130

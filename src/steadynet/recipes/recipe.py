@@ -39,7 +39,7 @@ class Recipe:
     Example:
         >>> from steadynet import Clip, CrossEntropy, Recipe
         >>> Recipe(objective=CrossEntropy(temperature=16.0), constraint=Clip(alpha=1.5)).constraint
-        Clip(alpha=1.5)
+        Clip(alpha=1.5, per='tensor', start=None, until=0.5)
 
     Args:
         variation: What error the weights see in training; the deployed device's own by default.
