@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recipes.reference import Net, make_batch, make_net
 from steadynet.nvm.device import Device
@@ -33,9 +34,11 @@ class Recorder(Clip):
 
     gradients: list[dict[str, Tensor]]
 
-    def project(self, weights: Any) -> None:
-        self.gradients.append({name: weight.grad.clone() for name, weight in weights.items()})
-        super().project(weights)
+    def project(self, weights: Mapping[str, Tensor], progress: float, state: nn.Module) -> None:
+        self.gradients.append(
+            {n: weight.grad.clone() for n, weight in weights.items() if weight.grad is not None}
+        )
+        super().project(weights, progress, state)
 
 
 def train(

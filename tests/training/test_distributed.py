@@ -42,7 +42,7 @@ def start(command: list[str], **environment: str) -> None:
 def by_torchrun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("torchrun")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    start([*launcher, str(SCRIPT), str(out), "noise", "ovf", "ovf lean", "irs"])
+    start([*launcher, str(SCRIPT), str(out), "noise", "ovf", "ovf lean", "irs", "sam", "awp"])
     return out
 
 
@@ -62,7 +62,11 @@ def check_against_one_process(out: Path, name: str) -> None:
     single = train(name, Hardware(accelerator="cpu", devices=1), None)
     # Three batches an epoch, three epochs; OVF makes four forwards of each, and its lean form each of them twice.
     assert len(first["gradients"]) == len(single["gradients"]) == 9
-    assert len(first["chips"]) == len(single["chips"]) == {"ovf": 36, "ovf lean": 72}.get(name, 9)
+    assert (
+        len(first["chips"])
+        == len(single["chips"])
+        == {"ovf": 36, "ovf lean": 72, "sam": 18, "awp": 18}.get(name, 9)
+    )
     for found, expected in zip(first["gradients"], single["gradients"], strict=True):
         assert found.keys() == expected.keys()
         for parameter, gradient in expected.items():
@@ -76,7 +80,7 @@ def check_against_one_process(out: Path, name: str) -> None:
     assert first["loss"] == pytest.approx(single["loss"], rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["noise", "ovf", "ovf lean", "irs"])
+@pytest.mark.parametrize("name", ["noise", "ovf", "ovf lean", "irs", "sam", "awp"])
 def test_torchruns_processes_train_as_one(name: str, by_torchrun: Path) -> None:
     check_against_one_process(by_torchrun, name)
 
