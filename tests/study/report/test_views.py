@@ -112,6 +112,7 @@ def test_keys_of_blocks_are_unique_plain_and_begin_as_told() -> None:
     needed: dict[str, dict[str, object]] = {
         "table": {"columns": "sigma_d"},
         "ranking": {"control": "W/"},
+        "leaderboard": {"control": "W/"},
         "claims": {"claims": [claim]},
     }
     blocks = [
