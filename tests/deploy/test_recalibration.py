@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from deploy.small_chip import DEVICE, Small, images, trained
 from steadynet.chip import program, run
 from steadynet.deploy import recalibrated_statistics, recalibration
+from steadynet.deploy.recalibration import even_batches
 from steadynet.errors import SteadyNetError
 from steadynet.montecarlo import monte_carlo
 
@@ -46,6 +49,66 @@ def test_statistics_of_several_batches_are_the_means_of_theirs() -> None:
     halves = [recalibrated_statistics(net, chip, [half]) for half in (x[:20], x[20:])]
     for name in ("bn1.running_mean", "bn2.running_var"):
         torch.testing.assert_close(both[name], (halves[0][name] + halves[1][name]) / 2)
+
+
+@given(count=st.integers(2, 400), most=st.integers(2, 150))
+def test_batches_weigh_alike(count: int, most: int) -> None:
+    sizes = [len(batch) for batch in even_batches(torch.zeros(count), most)]
+    assert sum(sizes) == count
+    assert min(sizes) >= 2
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= max(most, 3)
+
+
+def test_a_count_that_batches_do_not_divide_keeps_the_mean_of_all_its_images() -> None:
+    # A last batch of 4 images that weighed as much as one of 50 would move the mean of 104 by some of its noise.
+    net, (x, _) = trained(), images(104)
+    chip = program(net, DEVICE, draw=2)
+    exact = recalibrated_statistics(net, chip, [x])["bn1.running_mean"]
+    found = recalibrated_statistics(net, chip, even_batches(x, 50))["bn1.running_mean"]
+    short = recalibrated_statistics(net, chip, torch.split(x, 50))["bn1.running_mean"]
+    assert float((found - exact).abs().max()) < 0.1 * float((short - exact).abs().max())
+
+
+@pytest.mark.parametrize(
+    ("first", "norm", "shape"),
+    [
+        (nn.Linear(5, 4), nn.BatchNorm1d(4), (30, 5)),
+        (nn.Conv1d(1, 4, 2), nn.BatchNorm1d(4), (30, 1, 6)),
+        (nn.Conv3d(1, 4, 2), nn.BatchNorm3d(4), (8, 1, 4, 4, 4)),
+    ],
+)
+def test_each_number_of_dimensions_by_hand(first: nn.Module, norm: nn.Module, shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    found = recalibrated_statistics(nn.Sequential(first, norm).eval(), {}, [x])
+    with torch.no_grad():
+        values = first(x).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(found["1.running_mean"], values.mean(1))
+    torch.testing.assert_close(found["1.running_var"], values.var(1))
+
+
+class Tied(nn.Module):
+    """One BatchNorm under two names, called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+        self.first = nn.BatchNorm1d(4)
+        self.second = self.first
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.second(self.fc(self.first(x)))
+        return out
+
+
+def test_a_tied_layer_has_the_mean_over_its_calls() -> None:
+    net = Tied().eval()
+    x = 1 + 3 * torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+    found = recalibrated_statistics(net, {}, [x])
+    with torch.no_grad():
+        inner = net.fc((x - x.mean(0)) / (x.var(0, correction=0) + net.first.eps).sqrt())
+    torch.testing.assert_close(found["first.running_mean"], (x.mean(0) + inner.mean(0)) / 2)
+    torch.testing.assert_close(found["first.running_var"], (x.var(0) + inner.var(0)) / 2)
 
 
 def test_the_model_stays_as_it_was() -> None:

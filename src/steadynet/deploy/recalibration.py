@@ -63,7 +63,8 @@ def recalibrated_statistics(model: nn.Module, chip: Tensors, batches: Sequence[T
 
     Each batch runs with BatchNorm in training mode and all else in evaluation mode, so each layer sees inputs that the layers
     before it have normalised by the batch's own statistics. The running mean and (unbiased) variance are the plain averages
-    of the batches'; with one batch they are exactly those of its images. Weights and the model's own buffers stay as they are.
+    of the batches', whatever their sizes, so give batches of one size; with one batch they are exactly those of its images.
+    Weights and the model's own buffers stay as they are.
 
     Args:
         model: The network.
@@ -109,7 +110,7 @@ def recalibration(
         images: How many of them, 0 (no recalibration) or at least 2 each; 0 is added where it lacks.
         draws: Chips.
         seed: Of the chips.
-        batch_size: Most images of one forward.
+        batch_size: Most images of one forward. More calibration images are split into even batches.
         compute: Where it is computed.
 
     Raises:
@@ -141,11 +142,7 @@ def recalibration(
                 statistics: Mapping[str, Tensor] = {}
                 if count and isinstance(inputs, Tensor):
                     chosen: Tensor = inputs[:count].to(where)
-                    parts = list(torch.split(chosen, max(2, batch_size)))
-                    # A variance needs two images: a last one alone joins those before it.
-                    if len(parts) > 1 and len(parts[-1]) == 1:
-                        parts[-2:] = [torch.cat(parts[-2:])]
-                    statistics = recalibrated_statistics(held.model, chip, parts)
+                    statistics = recalibrated_statistics(held.model, chip, even_batches(chosen, batch_size))
                 found[row, draw] = held.accuracy({**chip, **statistics})
         test_images = len(held.images)
     points = tuple(
@@ -153,6 +150,17 @@ def recalibration(
         for count, values in zip(counts, found, strict=True)
     )
     return Recalibration(points, device.sigma_d, draws, seed, test_images)
+
+
+def even_batches(images: Tensor, most: int) -> tuple[Tensor, ...]:
+    """Return images in as few batches of at most `most` as can be, of sizes that differ by one image at most.
+
+    Batches weigh alike in the averages, however few images they have: a short last one would weigh as much as a full one.
+    None holds a single image, of which there is no variance; where `most` leaves no other way, one holds three.
+    """
+    count = len(images)
+    parts = min(-(-count // most), count // 2)
+    return torch.tensor_split(images, max(1, parts))
 
 
 def _layers(model: nn.Module) -> dict[str, _BatchNorm]:
