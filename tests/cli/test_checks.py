@@ -48,7 +48,9 @@ def test_a_process_prints_a_table_and_writes_files_that_agree_with_it(folder: Pa
     held = json.loads((out / f"{name}.json").read_text())
     with (out / f"{name}.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [{key: str(value) for key, value in row.items()} for row in held["rows"]] == rows
+    assert [
+        {key: "" if value is None else str(value) for key, value in row.items()} for row in held["rows"]
+    ] == rows
     assert held["about"]["sigma_d"] == 0.2
     assert held["about"]["command"].startswith(f"steadynet {command} --config {command}/config.yaml")
     for row in held["rows"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from torch import nn
 
 from deploy.small_chip import DEVICE, images, trained
 from steadynet.deploy import worst_case
-from steadynet.deploy.worst_case import margins, right
+from steadynet.deploy.worst_case import WorstCase, margins, right
 from steadynet.errors import SteadyNetError
 from steadynet.montecarlo import monte_carlo
 from steadynet.nvm.device import Device
@@ -74,8 +75,22 @@ def test_it_is_worse_than_random_chips_of_its_own_size() -> None:
     found = worst_case(net, DEVICE, data, bound=1.0, steps=8, draws=30)
     assert found.accuracy < found.drawn.min()
     assert found.drawn.tolist() == pytest.approx(monte_carlo(net, DEVICE, data, draws=30).accuracy.values)
-    assert found.percentile(5) == sorted(found.drawn)[1]
+    assert found.percentile(5).value == sorted(found.drawn)[1]
     assert net.training
+    half = 2.0452 * found.drawn.std(ddof=1) / math.sqrt(30)  # Student's t at 97.5 %, 29 degrees of freedom
+    assert found.mean.mean == pytest.approx(found.drawn.mean())
+    assert found.mean.half_width == pytest.approx(half, rel=1e-4)
+
+
+def test_percentiles_tell_their_interval_or_the_chips_that_one_needs() -> None:
+    drawn = np.linspace(0.5, 0.9, 100)
+    found = WorstCase(0.1, {}, 1.0, 0.9, drawn, "l2", 1.0, 0.2, 0, 60)
+    at = found.percentile(5)
+    assert at.value == pytest.approx(drawn[4])
+    assert at.interval is not None
+    # P(x_(1) ≤ q ≤ x_(11)) by the binomial: neither tail has more than 2.5 %.
+    assert at.interval == pytest.approx((drawn[0], drawn[10]))
+    assert (found.percentile(1).interval, found.percentile(1).needs_draws) == (None, 368)
 
 
 def test_the_search_is_replayed_by_its_seed() -> None:

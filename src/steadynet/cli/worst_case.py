@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from steadynet.cli.checks import CheckOptions, checked, write
+from steadynet.cli.checks import CheckOptions, checked, percent, write
 from steadynet.cli.parser import Command, parse, run_folder
 from steadynet.cli.table import print_table
 from steadynet.errors import check_integer, check_number
 from steadynet.options.groups import DataOptions, DeviceOptions, ModelOptions
+
+if TYPE_CHECKING:
+    from steadynet.deploy.worst_case import WorstCase
+    from steadynet.montecarlo.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -67,26 +71,19 @@ def main(argv: Sequence[str]) -> int:
         seed=asked.seed,
         batch_size=asked.batch_size,
     )
-    values = {
-        "without error": found.quantised,
-        "mean of random chips": float(found.drawn.mean()),
-        "5th percentile": found.percentile(5),
-        "1st percentile": found.percentile(1),
-        "worst random chip": float(found.drawn.min()),
-        "worst found by the search": found.accuracy,
-    }
-    print_table(("chip", "accuracy, %"), [(name, f"{100 * value:.2f}") for name, value in values.items()])
+    rows = _rows(found)
+    print_table(("chip", "accuracy, %"), [(row.name, row.told) for row in rows])
     told = f"sigma_d {found.sigma_d:g}, {len(found.drawn)} random chips, seed {found.seed}, {found.images} test images"
     print(
-        f"{told}; the search kept within {found.norm} {found.bound:g} ({found.size:.3g}) relative to the errors' std. It "
+        f"{told}; ± and …: 95 % interval over chips of this network. "
+        f"The search kept within {found.norm} {found.bound:g} ({found.size:.3g}) relative to the errors' std. It "
         "looks at the test labels, as an adversary does; the true worst case may be worse still."
     )
     figure = bars(
         f"{held.name}: the worst errors within {found.norm} {found.bound:g}, sigma_d {found.sigma_d:g}",
-        [Bar(name, 100 * value, 100 * value, 100 * value) for name, value in values.items()],
-        told=f"beside {len(found.drawn)} chips drawn at random; {found.images} test images",
+        [Bar(row.name, 100 * row.value, *row.reach) for row in rows],
+        told=f"beside {len(found.drawn)} chips drawn at random; lines: 95 % interval over chips",
     )
-    rows = [{"chip": name, "accuracy": value} for name, value in values.items()]
     about = {
         "sigma_d": found.sigma_d,
         "norm": found.norm,
@@ -96,5 +93,50 @@ def main(argv: Sequence[str]) -> int:
         "seed": found.seed,
         "images": found.images,
     }
-    write(options, "worst-case", rows, about, figure)
+    write(options, "worst-case", [row.columns for row in rows], about, figure)
     return 0
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One figure of the table; what has no interval over chips has None."""
+
+    name: str
+    value: float
+    interval: Interval | None
+    told: str
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Both ends of the interval, in percent, cut at 0 and 100; the value itself without one."""
+        low, high = self.interval or (self.value, self.value)
+        return max(0.0, 100 * low), min(100.0, 100 * high)
+
+    @property
+    def columns(self) -> dict[str, str | float | None]:
+        """The row as plain types, as shares."""
+        low, high = self.interval or (None, None)
+        return {"chip": self.name, "accuracy": self.value, "accuracy_low": low, "accuracy_high": high}
+
+
+def _rows(found: WorstCase) -> list[_Row]:
+    def alone(name: str, value: float) -> _Row:
+        return _Row(name, value, None, f"{100 * value:.2f}")
+
+    def percentile(name: str, k: float) -> _Row:
+        at = found.percentile(k)
+        told = (
+            f"an interval needs {at.needs_draws} chips"
+            if at.interval is None
+            else f"{100 * at.interval.low:.2f} … {100 * at.interval.high:.2f}"
+        )
+        return _Row(name, at.value, at.interval, f"{100 * at.value:.2f} ({told})")
+
+    return [
+        alone("without error", found.quantised),
+        _Row("mean of random chips", found.mean.mean, found.mean.interval, percent(found.mean)),
+        percentile("5th percentile", 5),
+        percentile("1st percentile", 1),
+        alone("worst random chip", float(found.drawn.min())),
+        alone("worst found by the search", found.accuracy),
+    ]

@@ -13,8 +13,11 @@ from torch import Tensor, nn
 
 from steadynet.compute import Compute
 from steadynet.deploy.held import Held, holding, per_weight
+from steadynet.deploy.layers import over_draws
 from steadynet.errors import SteadyNetError, check_choice, check_integer, check_number
+from steadynet.montecarlo.estimates import Estimate, Percentile
 from steadynet.montecarlo.intervals import Values
+from steadynet.montecarlo.result import percentile_over
 from steadynet.nvm.device import Device
 from steadynet.nvm.programming import Target
 from steadynet.nvm.weight_law import WeightLaw
@@ -52,9 +55,18 @@ class WorstCase:
     seed: int
     images: int
 
-    def percentile(self, k: float) -> float:
-        """Return the k-th percentile of the accuracy of chips drawn at random."""
-        return float(np.percentile(self.drawn, k, method="inverted_cdf"))
+    @property
+    def mean(self) -> Estimate:
+        """Mean accuracy of chips drawn at random."""
+        return over_draws(self.drawn)
+
+    def percentile(self, k: float) -> Percentile:
+        """Return the k-th percentile of the accuracy of chips drawn at random, with its interval.
+
+        Raises:
+            SteadyNetError: If `k` is not between 0 and 100.
+        """
+        return percentile_over(self.drawn, k)
 
 
 def worst_case(

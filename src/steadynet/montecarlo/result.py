@@ -120,17 +120,7 @@ class MonteCarloResult:
         Raises:
             SteadyNetError: If `k` is not between 0 and 100.
         """
-        check_number("percentile k", k, above=0)
-        if k >= 100:
-            raise SteadyNetError(f"percentile k must be below 100, got {k}")
-        ordered = np.sort(self.values["accuracy"])
-        ranks = percentile_ranks(self.draws, k, LEVEL)
-        return Percentile(
-            k,
-            float(ordered[_rank(self.draws, k) - 1]),
-            None if ranks is None else Interval(float(ordered[ranks[0] - 1]), float(ordered[ranks[1] - 1])),
-            draws_needed(k, LEVEL),
-        )
+        return percentile_over(self.values["accuracy"], k)
 
     def yield_at(self, accuracy: float) -> Yield:
         """Return P(a chip's accuracy ≥ `accuracy`), `accuracy` as a fraction.
@@ -268,6 +258,24 @@ def _figures(total: DrawSums) -> dict[str, float]:
         "ekl_sum": total.ekl,
         "ekl_count": total.correct,
     }
+
+
+def percentile_over(values: Values, k: float) -> Percentile:
+    """Return the k-th percentile of one value per draw, with its interval.
+
+    Raises:
+        SteadyNetError: If `k` is not between 0 and 100.
+    """
+    check_number("percentile k", k, above=0)
+    if k >= 100:
+        raise SteadyNetError(f"percentile k must be below 100, got {k}")
+    ordered, ranks = np.sort(values), percentile_ranks(len(values), k, LEVEL)
+    return Percentile(
+        k,
+        float(ordered[_rank(len(values), k) - 1]),
+        None if ranks is None else Interval(float(ordered[ranks[0] - 1]), float(ordered[ranks[1] - 1])),
+        draws_needed(k, LEVEL),
+    )
 
 
 def _rank(draws: int, k: float) -> int:
