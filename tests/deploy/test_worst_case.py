@@ -14,7 +14,7 @@ from torch import nn
 
 from deploy.small_chip import DEVICE, images, trained
 from steadynet.deploy import worst_case
-from steadynet.deploy.worst_case import WorstCase, margins, right
+from steadynet.deploy.worst_case import Norm, WorstCase, margins, right
 from steadynet.errors import SteadyNetError
 from steadynet.montecarlo import monte_carlo
 from steadynet.nvm.device import Device
@@ -93,6 +93,17 @@ def test_percentiles_tell_their_interval_or_the_chips_that_one_needs() -> None:
     assert (found.percentile(1).interval, found.percentile(1).needs_draws) == (None, 368)
 
 
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_a_wider_bound_finds_no_better_accuracy(norm: Norm) -> None:
+    # The wider ball holds the narrower one. Long steps leave all images of one class, where sigmoids of margins are flat.
+    net, data = trained(), images(120, seed=4)
+    narrow, *wide = (
+        worst_case(net, DEVICE, data, norm=norm, bound=bound, draws=2).accuracy
+        for bound in (2.0, 30.0, 100.0)
+    )
+    assert all(accuracy <= narrow + 0.01 for accuracy in wide)
+
+
 def test_the_search_is_replayed_by_its_seed() -> None:
     net, data = trained(), images()
     first, again = (
@@ -105,8 +116,8 @@ def test_margins_and_the_smooth_count_by_hand() -> None:
     logits = torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, 1.5], [0.0, 5.0, 9.0]])
     found = margins(logits, torch.tensor([0, 0, 2]))
     assert found.tolist() == [2.0, -2.0, 4.0]
-    # At τ 2: sigmoid(1) + sigmoid(−1) + sigmoid(2) = 1 + 0.880797.
-    assert float(right(found, 2.0)) == pytest.approx(1.880797)
+    # At τ 2: sigmoid(1) + sigmoid(−1) + sigmoid(2) = 1 + 0.880797, and (1 + 0 + 2)/100.
+    assert float(right(found, 2.0)) == pytest.approx(1.910797)
 
 
 @pytest.mark.parametrize("bound", [0.0, -1.0, math.nan, math.inf])

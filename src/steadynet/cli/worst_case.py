@@ -25,13 +25,13 @@ class WorstCaseOptions:
         norm: l2 bounds the root mean square of all errors relative to their std, linf the largest of them.
         bound: The bound, above 0; a chip drawn at random has about 1 in l2.
         steps: Gradients of each start.
-        restarts: Starts; the first one is without error.
+        restarts: Starts; the first two are without error, every second one takes short steps.
     """
 
     norm: Literal["l2", "linf"] = "l2"
     bound: float = 1.0
     steps: int = 20
-    restarts: int = 2
+    restarts: int = 3
 
     def __post_init__(self) -> None:
         check_number("--bound", self.bound, above=0)

@@ -77,7 +77,7 @@ def worst_case(
     norm: Norm = "l2",
     bound: float = 1.0,
     steps: int = 20,
-    restarts: int = 2,
+    restarts: int = 3,
     draws: int = 100,
     seed: int = 0,
     batch_size: int = 500,
@@ -90,12 +90,14 @@ def worst_case(
         l2:    sqrt(mean_i δ_i²) ≤ bound       (a chip drawn at random has about 1)
         linf:  max_i |δ_i| ≤ bound             (1 holds every error within one standard deviation)
 
-    From each start (none, and random ones within the bound) δ follows the gradient of a smooth count of the images that are
-    right, Σ sigmoid(m/τ) of their margins m = z_y − max_{c≠y} z_c, downhill by projected steps, normalised (l2) or by sign
-    (linf). The length of a step falls evenly from bound/2 to bound/20, τ from the mean |m| without error to a tenth of it: at
-    first all images draw, in the end those that are about to fall. The iterate with the lowest accuracy is kept: a bound from
-    above on the true worst case. The search looks at the test labels, as an adversary does; its figure is no estimate for
-    other images.
+    From each start δ follows the gradient of a smooth count of the images that are right, Σ sigmoid(m/τ) + max(0, m/τ)/100 of
+    their margins m = z_y − max_{c≠y} z_c, downhill by projected steps, normalised (l2) or by sign (linf). The second term keeps
+    pulling at images far from falling: once all others are of one class, the first is flat in all of them. The length of a
+    step falls evenly to a tenth, from bound/2, or from bound/16 in every second start: long steps overshoot where a small part
+    of the bound is enough. The first two starts are without error, the others at random within the bound. τ falls from the mean
+    |m| without error to a tenth of it: at first all images draw, in the end those that are about to fall. The iterate with the
+    lowest accuracy is kept: a bound from above on the true worst case. The search looks at the test labels, as an adversary
+    does; its figure is no estimate for other images.
 
     Args:
         model: A trained network; it is not changed.
@@ -104,7 +106,7 @@ def worst_case(
         norm: "l2" or "linf".
         bound: > 0, relative to the variation.
         steps: Gradients of each start.
-        restarts: Starts, the first one without any error.
+        restarts: Starts.
         draws: Chips drawn at random, to stand beside it.
         seed: Of the starts and the chips.
         batch_size: Images of one forward.
@@ -133,7 +135,7 @@ def worst_case(
         quantised = held.accuracy(search.weights(search.zeros()))
         best, worst = search.zeros(), quantised
         for restart in range(restarts):
-            delta, accuracy = search.descend(search.start(restart), steps)
+            delta, accuracy = search.descend(search.start(restart), steps, bound / (16 if restart % 2 else 2))
             if accuracy < worst:
                 best, worst = delta, accuracy
         chips = held.chips()
@@ -184,7 +186,7 @@ class _Search:
     def start(self, restart: int) -> dict[str, Tensor]:
         """Return where a start begins: without error, or at random within the bound."""
         delta = self.zeros()
-        if restart == 0:
+        if restart < 2:
             return delta
         for name, zero in delta.items():
             generator = draw_generator(self._seed, "pilot", restart, 0, f"worst case: {name}", "cpu")
@@ -213,19 +215,22 @@ class _Search:
         factor = min(1.0, self._bound / size) if size > 0 else 1.0
         return {name: d * factor for name, d in delta.items()}
 
-    def descend(self, delta: dict[str, Tensor], steps: int) -> tuple[dict[str, Tensor], float]:
-        """Return the iterate with the lowest accuracy, and that accuracy."""
+    def descend(self, delta: dict[str, Tensor], steps: int, first: float) -> tuple[dict[str, Tensor], float]:
+        """Return the iterate with the lowest accuracy, and that accuracy; `first` is the first step's length."""
         best, worst = delta, self._held.accuracy(self.weights(delta))
         for step in range(steps):
             done = step / max(1, steps - 1)
             up = self._gradient(delta, self._margin * (1 - 0.9 * done))
-            length = self._bound * (0.5 - 0.45 * done)
+            length = first * (1 - 0.9 * done)
+            peak = max(float(slope.abs().max()) for slope in up.values())
+            if peak == 0:
+                break
             if self._norm == "linf":
                 moved = {name: d - length * up[name].sign() for name, d in delta.items()}
             else:
+                # By its peak first: length / size of a vanishing gradient is infinite in float32.
+                up = {name: slope / peak for name, slope in up.items()}
                 size = self.size(up)
-                if size == 0:
-                    break
                 moved = {name: d - length / size * up[name] for name, d in delta.items()}
             delta = self.projected(moved)
             accuracy = self._held.accuracy(self.weights(delta))
@@ -251,5 +256,6 @@ def margins(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def right(margin: Tensor, tau: float) -> Tensor:
-    """Return Σ sigmoid(m/τ): a smooth count of the images that are classified right."""
-    return (margin / tau).sigmoid().sum()
+    """Return Σ sigmoid(m/τ) + max(0, m/τ)/100: a smooth count of the images that are right, nowhere flat in those."""
+    relative = margin / tau
+    return relative.sigmoid().sum() + relative.clamp_min(0).sum() / 100
