@@ -29,6 +29,7 @@ def test_each_layer_alone_is_what_a_loop_over_chips_gives() -> None:
             assert layer.loss.values.tolist() == pytest.approx([found.none - value for value in slow])
         none = float((run(net, clean, x).argmax(1) == y).float().mean())
     assert found.none == pytest.approx(none)
+    assert found.all_loss.values.tolist() == pytest.approx((none - found.all.values).tolist())
 
 
 def test_all_layers_are_the_chips_of_monte_carlo_and_the_model_is_given_back() -> None:

@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
                 (layer.name, f"{100 * layer.share:.1f} %", percent(layer.accuracy), percent(layer.loss))
                 for layer in found.layers
             ),
-            ("all", "100 %", percent(found.all), f"{100 * (found.none - found.all.mean):.2f}"),
+            ("all", "100 %", percent(found.all), percent(found.all_loss)),
             ("none", "", f"{100 * found.none:.2f}", ""),
         ],
     )
@@ -75,6 +75,15 @@ def main(argv: Sequence[str]) -> int:
         }
         for layer in found.layers
     ]
+    total = sum(layer.weights for layer in found.layers)
+    rows.append(
+        {
+            "layer": "all",
+            "weights": total,
+            **columns("accuracy", found.all),
+            **columns("loss", found.all_loss),
+        }
+    )
     about = {"sigma_d": found.sigma_d, "draws": found.draws, "seed": found.seed, "images": found.images}
     write(options, "layers", rows, {**about, "none": found.none, **columns("all", found.all)}, figure)
     return 0

@@ -42,6 +42,7 @@ class Layers:
     Attributes:
         layers: In the network's order.
         all: With all layers erring, on the same draws.
+        all_loss: The accuracy without any error minus that.
         none: Without any error: quantised weights.
         sigma_d: Of the device.
         draws: Chips.
@@ -51,6 +52,7 @@ class Layers:
 
     layers: tuple[Layer, ...]
     all: Estimate
+    all_loss: Estimate
     none: float
     sigma_d: float
     draws: int
@@ -107,7 +109,9 @@ def layer_sensitivity(
         Layer(name, size, size / sum(sizes), over_draws(values), over_draws(none - values))
         for name, size, values in zip(names, sizes, found, strict=False)
     )
-    return Layers(layers, over_draws(found[-1]), none, device.sigma_d, draws, seed, images)
+    return Layers(
+        layers, over_draws(found[-1]), over_draws(none - found[-1]), none, device.sigma_d, draws, seed, images
+    )
 
 
 def over_draws(values: Values) -> Estimate:
