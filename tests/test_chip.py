@@ -45,7 +45,9 @@ def test_a_chip_holds_the_mapped_tensors() -> None:
     assert len(chip) == 3
     assert chip.draw == Draw(3, "train", 5, 2)
     assert chip.layout == layout(model, DEVICE)
-    assert repr(chip) == "Chip(3 tensors, Draw(seed=3, stream='train', draw=5, pass_=2, mirrored=False))"
+    assert (
+        repr(chip) == "Chip(3 tensors, Draw(seed=3, stream='train', draw=5, pass_=2, mirrored=False, read=0))"
+    )
 
 
 @pytest.mark.parametrize("path", PATHS)

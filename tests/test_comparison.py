@@ -217,20 +217,17 @@ def test_recipes_share_all_their_draws(tmp_path: Path) -> None:
 
 def test_different_recipes_see_the_same_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every error drawn, in training and in the test, by the standard normals that its generator gives."""
-    import steadynet.chip as chip
-    import steadynet.programmer as programmer
+    import steadynet.randomness as randomness
 
     seen: dict[str, list[tuple[Any, ...]]] = {"train": [], "test": []}
 
-    def spy(real: Callable[..., Any], where: str) -> Callable[..., Any]:
-        def draw_generator(*told: Any) -> Any:
-            seen[where].append(told[:5])
-            return real(*told)
+    real = randomness.draw_generator
 
-        return draw_generator
+    def draw_generator(*told: Any) -> Any:
+        seen["test" if told[1] == "test" else "train"].append(told[:5])
+        return real(*told)
 
-    monkeypatch.setattr(chip, "draw_generator", spy(chip.draw_generator, "train"))
-    monkeypatch.setattr(programmer, "draw_generator", spy(programmer.draw_generator, "test"))
+    monkeypatch.setattr(randomness, "draw_generator", draw_generator)
     found: list[dict[str, list[tuple[Any, ...]]]] = []
     for name in ("noise", "noise-t4"):
         seen.update(train=[], test=[])

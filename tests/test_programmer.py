@@ -24,7 +24,7 @@ DEVICES = {
         GAUSSIAN, variation=sn.StateDependent(sigma_d=0.1, factor=2.0, rule="weight")
     ),
     "device by device": dataclasses.replace(GAUSSIAN, path="device"),
-    "device by device, state-dependent": dataclasses.replace(MIDDLE, path="device", both_crossbars=True),
+    "device by device, state-dependent": dataclasses.replace(MIDDLE, path="device", crossbars="both"),
     "not quantised": dataclasses.replace(GAUSSIAN, quantize=False),
     "not quantised, state-dependent": dataclasses.replace(MIDDLE, quantize=False),
     "by channel": dataclasses.replace(GAUSSIAN, scale="channel", weight_bits=4),

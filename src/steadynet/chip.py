@@ -21,7 +21,7 @@ from steadynet.mapping import layout as layout_of
 from steadynet.nvm.device import Device
 from steadynet.nvm.programming import program_tensor
 from steadynet.nvm.straight_through import pass_through
-from steadynet.randomness import Stream, draw_generator
+from steadynet.randomness import Source, Stream
 
 Transform = Callable[[str, Tensor], Tensor]
 
@@ -36,6 +36,7 @@ class Draw:
         draw: The chip's number in its stream.
         pass_: The forward pass within one training step.
         mirrored: Whether every normal that is drawn has the other sign.
+        read: Number of the reading, where the device has read noise: its other errors are the same at each.
     """
 
     seed: int
@@ -43,6 +44,7 @@ class Draw:
     draw: int
     pass_: int = 0
     mirrored: bool = False
+    read: int = 0
 
 
 class Chip(Mapping[str, Tensor]):
@@ -112,6 +114,7 @@ def program(
     prefix: str = "",
     buffers: dict[str, Tensor] | None = None,
     mirrored: bool = False,
+    read: int = 0,
 ) -> Chip:
     """Program the weights of `model` onto devices once, and return what they then hold.
 
@@ -141,6 +144,7 @@ def program(
             next one that is given the same.
         mirrored: Whether every normal that is drawn has the other sign: a chip of the same law, whose errors, where they are
             Gaussian, are those of the chip of the same draw negated.
+        read: Number of the reading, where the device has read noise: chips of one draw are one programming, read again.
 
     Returns:
         The chip, its tensors on the devices of the weights.
@@ -148,25 +152,22 @@ def program(
     Raises:
         SteadyNetError: If the model cannot be mapped (see `layout`) or a number is negative.
     """
-    where = layout or layout_of(model, device)
+    placed = layout or layout_of(model, device)
     parameters = dict(model.named_parameters(remove_duplicate=False))
     tensors: dict[str, Tensor] = {}
-    for mapped in where.mapped:
+    for mapped in placed.mapped:
         weight = parameters.get(mapped.name)
         if weight is None:
             raise SteadyNetError(
                 f"the layout names {mapped.name!r}, which {type(model).__name__} does not have: make it from this model"
             )
         source: Tensor = weight if transform is None else transform(mapped.name, weight)
-        generator = draw_generator(
-            seed, stream, draw, pass_, prefix + mapped.name, noise_device or source.device
-        )
+        where = noise_device or source.device
+        errors = Source(seed, stream, draw, pass_, prefix + mapped.name, where, mirrored, read)
         with torch.no_grad():
-            value = program_tensor(
-                source, device, generator, _buffer(buffers, mapped.name, source), mirrored=mirrored
-            )
+            value = program_tensor(source, device, errors, _buffer(buffers, mapped.name, source))
         tensors[mapped.name] = pass_through(source, value)
-    return Chip(tensors, Draw(seed, stream, draw, pass_, mirrored), where)
+    return Chip(tensors, Draw(seed, stream, draw, pass_, mirrored, read), placed)
 
 
 def _buffer(buffers: dict[str, Tensor] | None, name: str, like: Tensor) -> Tensor | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from steadynet.mapping import Layout
 from steadynet.nvm.device import Device
 from steadynet.nvm.programming import Target
-from steadynet.randomness import Stream, draw_generator
+from steadynet.randomness import Source, Stream
 
 
 class Programmer:
@@ -42,6 +42,7 @@ class Programmer:
         if not device.quantize:
             # Their targets would else lie in the weights' own memory, and follow them.
             weights = {name: weight.clone() for name, weight in weights.items()}
+        self._reads = device.read_noise
         self._targets = {name: Target.of(weight, device) for name, weight in weights.items()}
         self._dtypes = {name: dtype or parameters[name].dtype for name in layout.names}
         self._held: dict[str, Tensor] = {}
@@ -58,8 +59,36 @@ class Programmer:
         self._held.clear()
 
     def program(self, draw: int, stream: Stream) -> dict[str, Tensor]:
-        """Return the weights that the chip of `draw` holds, by name."""
+        """Return the weights that the chip of `draw` holds at its first reading, by name."""
         return {name: stacked[0] for name, stacked in self.program_many([draw], stream).items()}
+
+    def chips(self, draws: Sequence[int], stream: Stream) -> Callable[[int], dict[str, Tensor]]:
+        """Program chips that are to be read many times.
+
+        Returns:
+            What gives their weights at the reading of a number, by name, stacked along a new first dimension [D, …]. Without read
+            noise all readings are one.
+        """
+        if not self._reads:
+            held = self.program_many(draws, stream)
+            return lambda _read: held
+        with torch.no_grad():
+            settled = {
+                name: [target.settle(self._source(name, draw, stream)) for draw in draws]
+                for name, target in self._targets.items()
+            }
+
+        def read(number: int) -> dict[str, Tensor]:
+            found: dict[str, Tensor] = {}
+            with torch.no_grad():
+                for name, target in self._targets.items():
+                    stacked = self._memory(name, target, len(draws))
+                    for out, draw, state in zip(stacked, draws, settled[name], strict=True):
+                        target.read(state, self._source(name, draw, stream, number), out)
+                    found[name] = stacked
+            return found
+
+        return read
 
     def program_many(self, draws: Sequence[int], stream: Stream) -> dict[str, Tensor]:
         """Return the weights of several chips, by name, stacked along a new first dimension [D, …]."""
@@ -68,10 +97,13 @@ class Programmer:
             for name, target in self._targets.items():
                 stacked = self._memory(name, target, len(draws))
                 for out, draw in zip(stacked, draws, strict=True):
-                    # On the CPU, so that chips agree across hosts.
-                    target.program(draw_generator(self._seed, stream, draw, 0, name, "cpu"), out)
+                    target.program(self._source(name, draw, stream), out)
                 found[name] = stacked
         return found
+
+    def _source(self, name: str, draw: int, stream: Stream, read: int = 0) -> Source:
+        # On the CPU, so that chips agree across hosts.
+        return Source(self._seed, stream, draw, 0, name, "cpu", read=read)
 
     def _memory(self, name: str, target: Target, chips: int) -> Tensor:
         held = self._held.get(name)

@@ -10,6 +10,7 @@ tensors of different chips share numbers.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from steadynet.errors import check_choice, check_integer
@@ -56,3 +57,44 @@ def draw_generator(
     generator = torch.Generator(device)
     generator.manual_seed(stable_seed(seed, stream, draw, pass_, name))
     return generator
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the errors of one tensor on one chip are drawn.
+
+    Attributes:
+        seed: The user's seed.
+        stream: What the draw is for.
+        draw: The chip's number in its stream.
+        pass_: The forward pass within one training step.
+        name: The tensor's place in the model.
+        where: The torch device where numbers are drawn.
+        mirrored: Whether every normal has the other sign.
+        read: Number of the chip's reading; the errors of programming are the same at each.
+    """
+
+    seed: int
+    stream: Stream
+    draw: int
+    pass_: int
+    name: str
+    where: torch.device | str = "cpu"
+    mirrored: bool = False
+    read: int = 0
+
+    def generator(self, of: str = "") -> torch.Generator:
+        """Return the generator of the tensor's own errors: those of programming, or of an effect that is named."""
+        return self._generator(f"{self.name}\x1f{of}" if of else self.name)
+
+    def chip_generator(self, of: str) -> torch.Generator:
+        """Return the generator of what all tensors of the chip share."""
+        return self._generator(f"\x1f{of}")
+
+    @property
+    def sign(self) -> int:
+        """−1 where normals are mirrored, else 1."""
+        return -1 if self.mirrored else 1
+
+    def _generator(self, name: str) -> torch.Generator:
+        return draw_generator(self.seed, self.stream, self.draw, self.pass_, name, self.where)

@@ -77,7 +77,8 @@ def test_devices_lists_every_preset(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     for name, preset in PRESETS.items():
         (line,) = [line for line in printed.splitlines() if line.split()[:1] == [name]]
-        assert f" {preset.factor:g} " in line
+        size = "any" if preset.own_sigma_d is None else f"{preset.own_sigma_d:.4f}"
+        assert f" {size} " in line
         assert preset.source in line
     # σ' of the paper's authors at s = 4: 1/√(0.4·16 + 0.6).
     assert "0.378 sigma_d" in printed

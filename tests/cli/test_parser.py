@@ -20,10 +20,10 @@ from steadynet.cli.parser import (
 )
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.variation import Gaussian, StateDependent
+from steadynet.options.device_group import DeviceOptions
 from steadynet.options.groups import (
     DATA,
     DataOptions,
-    DeviceOptions,
     ModelOptions,
     RecipeOptions,
     TrainingOptions,
@@ -66,10 +66,10 @@ def test_words_arrive_with_their_types() -> None:
 
 
 def test_the_device_is_built() -> None:
-    options = given("--weight-bits 6 --device-bits 3 --both-crossbars --scale channel")
+    options = given("--weight-bits 6 --device-bits 3 --crossbars both --scale channel")
     device = options[DeviceOptions].build(0.3)
     assert (device.weight_bits, device.device_bits) == (6, 3)
-    assert (device.both_crossbars, device.scale) == (True, "channel")
+    assert (device.crossbars, device.scale) == ("both", "channel")
     assert device.variation == Gaussian(0.3)
     device = given("--device rram4 --rule weight --no-quantize --path device")[DeviceOptions].build(0.1)
     assert device.variation == StateDependent(0.1, factor=4.0, rule="weight")
@@ -219,7 +219,7 @@ def test_refusals_of_train(words: str, message: str) -> None:
             "--recipe.ovf.feedback-layers []",
             "option --recipe.ovf.feedback-layers takes a text, one or more, got []",
         ),
-        ("--sigma-d 0.1 x", "option --sigma-d takes a number, one or more, got 'x'"),
+        ("--sigma-d 0.1 x", "option --sigma-d takes a number or 'own', one or more, got 'x'"),
         ("--sigma-d 0.1 0.1", "names a value twice"),
         ("--sigma-d 0.1 --sigma-d 0.2", "option --sigma-d is given more than once: give all its values"),
         ("--recipe.ovf.beta x", "option --recipe.ovf.beta takes a number, got 'x'"),
@@ -232,10 +232,10 @@ def test_refusals_of_train(words: str, message: str) -> None:
         ("--recipe.irs.taps 3", "option --recipe.irs.taps takes a text, one or more, got 3"),
         ("--recipe.irs.taps []", "option --recipe.irs.taps takes a text, one or more, got []"),
         ("--recipe.irs.gamma 3", "option --recipe.irs.gamma takes 'paper' or 'reversed', got 3"),
-        ("--train-sigma-d true", "option --train-sigma-d takes a number or 'matched', got 'true'"),
+        ("--train-sigma-d true", "option --train-sigma-d takes a number or 'matched' or 'own', got 'true'"),
         ("--seeds 99999999999999999999", "--seeds must be an integer ≥ 1 and ≤ 10000"),
         ("--sigma-d 0.1 -1", "--sigma-d must be a finite number ≥ 0"),
-        ("--train-sigma-d match", "option --train-sigma-d takes a number or 'matched', got 'match'"),
+        ("--train-sigma-d match", "option --train-sigma-d takes a number or 'matched' or 'own', got 'match'"),
         ("--seeds 0", "--seeds must be an integer ≥ 1"),
         ("--seeds 1 1", "seeds that differ"),
         ("--draws 0", "--draws must be an integer ≥ 1, got 0"),

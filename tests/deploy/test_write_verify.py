@@ -120,7 +120,7 @@ def test_a_state_dependent_device_is_verified_level_by_level() -> None:
             "are still not within 0.001 of their target after 5",
         ),
         (Device(variation=Censored(0.1)), {}, "Censored is a law of whole weights"),
-        (Device(variation=Gaussian(0.1), both_crossbars=True), {}, "leave out both_crossbars"),
+        (Device(variation=Gaussian(0.1), crossbars="both"), {}, "take .one."),
     ],
 )
 def test_what_cannot_be_verified_is_refused(device: Device, options: dict[str, float], message: str) -> None:

@@ -23,14 +23,14 @@ def test_its_numbers_follow_from_the_bits(weight_bits: int, device_bits: int) ->
     assert set(full) == {device.max_level}
     for both in (False, True):
         std = slow.error_std(0, weight_bits, device_bits, slow.gaussian(1.0, device_bits), both)
-        found = Device(weight_bits, device_bits, both_crossbars=both).relative_std
+        found = Device(weight_bits, device_bits, crossbars="both" if both else "one").relative_std
         assert found == pytest.approx(std / (2**weight_bits - 1), rel=1e-12)
 
 
 def test_the_papers_device_has_the_papers_constant() -> None:
     assert Device().relative_std == pytest.approx(0.77763, abs=5e-6)
     assert Device().relative_std == pytest.approx(math.sqrt(4369) / 85, rel=1e-12)
-    assert Device(both_crossbars=True).relative_std == pytest.approx(math.sqrt(2 * 4369) / 85, rel=1e-12)
+    assert Device(crossbars="both").relative_std == pytest.approx(math.sqrt(2 * 4369) / 85, rel=1e-12)
     # One device that holds the whole weight errs by σ_d · max|W|; eight of one bit by SWIM's 0.580.
     assert Device(8, 8).relative_std == 1
     assert Device(8, 1).relative_std == pytest.approx(0.580, abs=5e-4)
@@ -40,12 +40,12 @@ def test_the_default_is_the_papers_device() -> None:
     device = Device()
     assert (device.weight_bits, device.device_bits, device.slices) == (8, 2, 4)
     assert device.quantize
-    assert not device.both_crossbars
+    assert device.crossbars == "one"
     assert device.variation == Gaussian(0.0)
 
 
 def test_another_sigma_changes_nothing_else() -> None:
-    device = Device(6, 3, StateDependent(0.1, 4.0, "weight"), False, "channel", True, "device")
+    device = Device(6, 3, StateDependent(0.1, 4.0, "weight"), False, "channel", "both", 10.0, "device")
     other = device.at(0.3)
     assert other.sigma_d == 0.3
     assert device.sigma_d == 0.1
@@ -67,7 +67,8 @@ def test_another_sigma_changes_nothing_else() -> None:
         # A class looks like its instances, and would have been programmed without any error.
         ({"variation": Gaussian}, "variation must be a Variation such as .*, got <class"),
         ({"quantize": "no"}, "quantize must be True or False, got 'no'"),
-        ({"both_crossbars": 2}, "both_crossbars must be True or False, got 2"),
+        ({"crossbars": "booth"}, "unknown crossbars 'booth': did you mean 'both'"),
+        ({"on_off_ratio": 1}, "on_off_ratio must be a finite number > 1, got 1"),
     ],
 )
 def test_a_device_that_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:

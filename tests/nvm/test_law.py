@@ -85,7 +85,7 @@ def test_programmed_weights_err_by_the_law(weight_bits: int, device_bits: int, p
 def test_unquantised_weights_err_alike_and_both_crossbars_by_root_two(path: Any) -> None:
     plain = Device(variation=Gaussian(SIGMA_D), quantize=False, path=path)
     check_moments(torch.cat([*standard_errors(plain, 0.77763).values()]), "not quantised")
-    both = Device(variation=Gaussian(SIGMA_D), both_crossbars=True, path=path)
+    both = Device(variation=Gaussian(SIGMA_D), crossbars="both", path=path)
     check_moments(torch.cat([*standard_errors(both, 0.77763 * math.sqrt(2)).values()]), "both crossbars")
 
 

@@ -51,7 +51,7 @@ def check_variance(errors: NDArray[np.float64], std: float) -> None:
 @pytest.mark.parametrize("both", [False, True])
 @pytest.mark.parametrize("variation", VARIATIONS, ids=repr)
 def test_every_code_errs_as_its_devices_do(path: Any, both: bool, variation: Variation) -> None:
-    held = held_by_code(Device(M, K, variation, both_crossbars=both, path=path), seed=0)
+    held = held_by_code(Device(M, K, variation, crossbars="both" if both else "one", path=path), seed=0)
     std = slow_std(variation)
     for code in range(TOP + 1):
         expected = slow.error_std(code, M, K, std, both)
@@ -66,7 +66,7 @@ def test_both_paths_and_the_slow_simulation_have_one_distribution(variation: Var
     # same std (distance 0.057), or a std wrong by 30 % (0.063), is found with power above 0.99.
     rng = np.random.default_rng(1)
     paths = [
-        held_by_code(Device(M, K, variation, both_crossbars=both, path=path), seed)
+        held_by_code(Device(M, K, variation, crossbars="both" if both else "one", path=path), seed)
         for seed, path in enumerate(PATHS)
     ]
     for code in (0, 1, 4, 6, 11, 15):
@@ -83,7 +83,7 @@ def test_both_crossbars_add_the_variance_of_unused_devices(path: Any, variation:
     # √2 for Gaussian; for the others, each code's own. The ratio of two variances of 10,000 numbers has relative
     # std 0.02: a ratio wrong by 20 % (a std by 10 %) is found with power above 0.999.
     one = held_by_code(Device(M, K, variation, path=path), seed=2)
-    two = held_by_code(Device(M, K, variation, path=path, both_crossbars=True), seed=3)
+    two = held_by_code(Device(M, K, variation, path=path, crossbars="both"), seed=3)
     std = slow_std(variation)
     for code in range(TOP + 1):
         ratio = two[code, : N // 2].var() / one[code, : N // 2].var()

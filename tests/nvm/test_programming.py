@@ -46,7 +46,7 @@ def slow_program(weight: torch.Tensor, device: Device, normals: torch.Tensor) ->
         unit = peak / (2**m - 1)
         for w, z in zip(row.flatten().tolist(), normal.flatten().tolist(), strict=True):
             code = round(w / unit) if peak else 0
-            error = z * slow.error_std(abs(code), m, k, std, device.both_crossbars)
+            error = z * slow.error_std(abs(code), m, k, std, device.crossbars == "both")
             held.append((code * unit if device.quantize else w) + error * unit)
     return torch.tensor(held).view(weight.shape)
 
@@ -61,8 +61,8 @@ def test_the_fast_path_is_slow_arithmetic_on_its_normals(
     monkeypatch.setattr(programming, "_BLOCK", block)
     weight = weights(*shape)
     for quantize in (True, False):
-        for both in (True, False):
-            device = Device(6, 2, variation, quantize, scale, both)
+        for crossbars in ("both", "one"):
+            device = Device(6, 2, variation, quantize, scale, crossbars)
             found = program_tensor(weight, device, fresh())
             expected = slow_program(weight, device, torch.randn(shape, generator=fresh()))
             torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)

@@ -36,7 +36,7 @@ def slow_std(variation: Variation, weight_bits: int, device_bits: int) -> slow.S
 def test_every_codes_std_is_that_of_its_devices(
     variation: Variation, both: bool, weight_bits: int, device_bits: int
 ) -> None:
-    device = Device(weight_bits, device_bits, variation, both_crossbars=both)
+    device = Device(weight_bits, device_bits, variation, crossbars="both" if both else "one")
     std = slow_std(variation, weight_bits, device_bits)
     expected = [slow.error_std(n, weight_bits, device_bits, std, both) for n in range(2**weight_bits)]
     assert code_std(device).tolist() == pytest.approx(expected, rel=2e-7)
@@ -106,8 +106,8 @@ def test_the_mean_square_is_gaussians_where_the_share_is_as_assumed(
 def test_factor_one_is_gaussian(rule: Rule, both: bool) -> None:
     law = StateDependent(0.3, 1.0, rule)
     assert law.uniform
-    one = code_std(Device(variation=law, both_crossbars=both))
-    other = code_std(Device(variation=Gaussian(0.3), both_crossbars=both))
+    one = code_std(Device(variation=law, crossbars="both" if both else "one"))
+    other = code_std(Device(variation=Gaussian(0.3), crossbars="both" if both else "one"))
     assert one.tolist() == pytest.approx(other.tolist(), rel=1e-7)
 
 

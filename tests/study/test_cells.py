@@ -62,7 +62,7 @@ def test_networks_trained_once_can_be_tested_at_many_sigma_d() -> None:
         {"lr": 2e-3}, {"weight_bits": 6}, {"model.width": 0.5}, {"batch_size": 61}, {"validation": 0.2},
         {"precision": "bf16"},
         {"data_seed": 1}, {"val_draws": 2}, {"channels_last": True}, {"size": 16},
-        {"exclude": ["fc2.weight"]}, {"both_crossbars": True},
+        {"exclude": ["fc2.weight"]}, {"crossbars": "both"},
         {"clip": 2.0}, {"device": "fefet2"},
     ],
 )  # fmt: skip

@@ -21,7 +21,8 @@ from steadynet.files import (
     write_text_atomically,
 )
 from steadynet.options.build import build_model, check_model, inputs, load_data
-from steadynet.options.groups import DataOptions, DeviceOptions, ModelOptions
+from steadynet.options.device_group import DeviceOptions
+from steadynet.options.groups import DataOptions, ModelOptions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -25,7 +25,8 @@ from steadynet.options.build import (
     training_hardware,
     training_settings,
 )
-from steadynet.options.groups import DataOptions, DeviceOptions, ModelOptions, TrainingOptions
+from steadynet.options.device_group import DeviceOptions
+from steadynet.options.groups import DataOptions, ModelOptions, TrainingOptions
 
 if TYPE_CHECKING:
     from torch import nn

@@ -18,7 +18,8 @@ from steadynet.cli.table import print_table
 from steadynet.errors import SteadyNetError
 from steadynet.files import check_apart, check_folder, prepare_folder
 from steadynet.options.build import build_model, check_model, inputs, load_data
-from steadynet.options.groups import DataOptions, DeviceOptions, ModelOptions
+from steadynet.options.device_group import DeviceOptions
+from steadynet.options.groups import DataOptions, ModelOptions
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,7 +10,8 @@ from steadynet.cli.parser import Command, Options, parse, run_folder
 from steadynet.cli.runs import trained_weights
 from steadynet.files import check_apart, check_folder
 from steadynet.options.build import build_model, check_model, images, inputs, load_data
-from steadynet.options.groups import DataOptions, DeviceOptions, ModelOptions
+from steadynet.options.device_group import DeviceOptions
+from steadynet.options.groups import DataOptions, ModelOptions
 
 COMMAND = Command(
     "export",

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from steadynet.cli.checks import CheckOptions, checked, columns, ends, percent, write
 from steadynet.cli.parser import Command, parse, run_folder
 from steadynet.cli.table import print_table
-from steadynet.options.groups import DataOptions, DeviceOptions, ModelOptions
+from steadynet.options.device_group import DeviceOptions
+from steadynet.options.groups import DataOptions, ModelOptions
 
 COMMAND = Command(
     "layers",

@@ -29,7 +29,7 @@ def run(sessions: Sequence[Session], asked: EvaluateOptions, found: list[Found])
         asked.cycles,
         asked.most_draws,
     )
-    design.check(sessions[0].images, min(asked.sigma_d))
+    design.check(sessions[0].images, alike=sessions[0].device.at(min(asked.sigma_d)).exact)
     references = tuple(_reference(session) for session in sessions)
     for sigma_d in sorted(asked.sigma_d):
         if len(sessions) == 1:

@@ -13,6 +13,7 @@ import docstring_parser
 import yaml
 from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
+from steadynet.cli.own import SIZES, own_sizes, with_own
 from steadynet.cli.types import PATHS, is_switch, kind_of, metavar
 from steadynet.cli.words import OptionKind, normalise
 from steadynet.errors import SteadyNetError, unknown
@@ -89,7 +90,7 @@ class Command:
             hints = get_type_hints(group)
             for f in dataclasses.fields(group):
                 if f.name not in self.ignored:
-                    found[f.name] = (group, f, hints[f.name])
+                    found[f.name] = (group, f, with_own(hints[f.name]) if f.name in SIZES else hints[f.name])
         return found
 
 
@@ -98,10 +99,10 @@ class Options:
 
     def __init__(self, command: Command, values: Mapping[str, Any]) -> None:
         self.command = command
-        self.values = {name: values[name] for name in command.fields()}
+        self.values = own_sizes({name: values[name] for name in command.fields()})
         self._groups = {
             group: group(
-                **{f.name: values[f.name] for f in dataclasses.fields(group) if f.name in self.values}
+                **{f.name: self.values[f.name] for f in dataclasses.fields(group) if f.name in self.values}
             )
             for group in command.groups
         }

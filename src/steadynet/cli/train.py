@@ -22,7 +22,8 @@ from steadynet.options.build import (
     training_hardware,
     training_settings,
 )
-from steadynet.options.groups import DataOptions, DeviceOptions, ModelOptions, RecipeOptions, TrainingOptions
+from steadynet.options.device_group import DeviceOptions
+from steadynet.options.groups import DataOptions, ModelOptions, RecipeOptions, TrainingOptions
 
 GROUPS = (DataOptions, ModelOptions, DeviceOptions, RecipeOptions, TrainingOptions, RunOptions)
 COMMAND = Command(

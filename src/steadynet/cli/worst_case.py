@@ -10,7 +10,8 @@ from steadynet.cli.checks import CheckOptions, checked, percent, write
 from steadynet.cli.parser import Command, parse, run_folder
 from steadynet.cli.table import print_table
 from steadynet.errors import check_integer, check_number
-from steadynet.options.groups import DataOptions, DeviceOptions, ModelOptions
+from steadynet.options.device_group import DeviceOptions
+from steadynet.options.groups import DataOptions, ModelOptions
 
 if TYPE_CHECKING:
     from steadynet.deploy.worst_case import WorstCase

@@ -10,7 +10,8 @@ from steadynet.cli.checks import CheckOptions, checked, columns, ends, percent, 
 from steadynet.cli.parser import Command, parse, run_folder
 from steadynet.cli.table import print_table
 from steadynet.errors import SteadyNetError, check_integer, check_number
-from steadynet.options.groups import DataOptions, DeviceOptions, ModelOptions
+from steadynet.options.device_group import DeviceOptions
+from steadynet.options.groups import DataOptions, ModelOptions
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ class Held:
 
     def quantised(self) -> dict[str, Tensor]:
         """Return the weights that devices without error hold, in memory of their own."""
-        return {name: weight.clone() for name, weight in self.chips(0.0).program(0, "test").items()}
+        ideal = Programmer(self.model, self._device.ideal, self.layout, seed=self._seed)
+        return {name: weight.clone() for name, weight in ideal.program(0, "test").items()}
 
     def logits(self, tensors: Tensors, inputs: Tensor) -> Tensor:
         """Return the logits [B, C] with parameters and buffers replaced by `tensors`; gradients go to them."""

@@ -88,7 +88,7 @@ def layer_sensitivity(
         SteadyNetError: If `sigma_d` is 0, or an input cannot be used.
     """
     check_integer("draws", draws, at_least=2)
-    if device.sigma_d == 0:
+    if device.exact:
         raise SteadyNetError(
             "layers are told apart by their errors, and sigma_d is 0: give the device a sigma_d above 0"
         )

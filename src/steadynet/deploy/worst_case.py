@@ -19,6 +19,7 @@ from steadynet.montecarlo.estimates import Estimate, Percentile
 from steadynet.montecarlo.intervals import Values
 from steadynet.montecarlo.result import percentile_over
 from steadynet.nvm.device import Device
+from steadynet.nvm.device_law import DeviceLaw
 from steadynet.nvm.programming import Target
 from steadynet.nvm.weight_law import WeightLaw
 from steadynet.randomness import draw_generator
@@ -126,9 +127,9 @@ def worst_case(
         raise SteadyNetError(
             "the bound is relative to the variation, and sigma_d is 0: give the device a sigma_d above 0"
         )
-    if isinstance(device.variation, WeightLaw):
+    if isinstance(device.law, WeightLaw | DeviceLaw) or device.effects:
         raise SteadyNetError(
-            f"{type(device.variation).__name__} states no std of a weight's error, which the bound is relative to"
+            f"{_named(device)} states no std of a weight's error, which the bound is relative to"
         )
     with holding(model, device, test, seed=seed, batch_size=batch_size, compute=compute) as held:
         search = _Search(held, device, norm, bound, seed)
@@ -153,6 +154,16 @@ def worst_case(
         seed,
         images,
     )
+
+
+def _named(device: Device) -> str:
+    """Return what of a device's variation has no std."""
+    odd = (
+        device.effects[0]
+        if device.effects and not isinstance(device.law, WeightLaw | DeviceLaw)
+        else device.law
+    )
+    return type(odd).__name__
 
 
 class _Search:

@@ -14,9 +14,11 @@ from steadynet.errors import SteadyNetError, check_integer, check_number
 from steadynet.mapping import Layout
 from steadynet.mapping import layout as layout_of
 from steadynet.nvm.device import Device
-from steadynet.nvm.programming import standard_normal
+from steadynet.nvm.device_law import DeviceLaw
+from steadynet.nvm.normals import standard_normal
 from steadynet.nvm.quantize import from_codes, lsb, max_abs, to_codes
 from steadynet.nvm.slicing import slice_levels
+from steadynet.nvm.variation import Shifted
 from steadynet.nvm.weight_law import WeightLaw
 from steadynet.randomness import Stream, draw_generator
 
@@ -99,13 +101,17 @@ def write_verify(
     """
     check_number("tolerance", tolerance, above=0)
     check_integer("limit", limit, at_least=1)
-    if isinstance(device.variation, WeightLaw):
+    if isinstance(device.law, WeightLaw):
         raise SteadyNetError(
-            f"{type(device.variation).__name__} is a law of whole weights: there is no device to be read and written again"
+            f"{type(device.law).__name__} is a law of whole weights: there is no device to be read and written again"
         )
-    if device.both_crossbars:
+    if device.crossbars != "one":
         raise SteadyNetError(
-            "write-verify programs the crossbar of a weight's sign alone: leave out both_crossbars"
+            f"write-verify programs the crossbar of a weight's sign alone, not crossbars {device.crossbars!r}: take 'one'"
+        )
+    if device.effects or isinstance(device.law, DeviceLaw | Shifted):
+        raise SteadyNetError(
+            f"write-verify knows Gaussian errors about the target alone, not {device.variation}: leave out effects and shifts"
         )
     parameters = dict(model.named_parameters(remove_duplicate=False))
     weights: dict[str, Tensor] = {}

@@ -64,9 +64,9 @@ class BlockDesign:
             return HALF_WIDTH
         return self.half_width
 
-    def check(self, images: int, sigma_d: float) -> None:
+    def check(self, images: int, *, alike: bool) -> None:
         """Raise `SteadyNetError` if it cannot be done with so many images, or chips are all alike."""
-        if sigma_d == 0:
+        if alike:
             raise SteadyNetError("at sigma_d 0 all chips are alike: monte_carlo runs the one there is")
         if images < 2:
             raise SteadyNetError(f"blocks need at least 2 images, got {images}")

@@ -182,7 +182,7 @@ def _run(
 ) -> list[BlockResult]:
     """Run cycles, of all sessions alike, until the interval that `judge` returns is narrow enough."""
     images = sessions[0].images
-    design.check(images, sigma_d)
+    design.check(images, alike=sessions[0].device.at(sigma_d).exact)
     if sessions[0].stream == "pilot":
         raise SteadyNetError("stream 'pilot' is what blocks are chosen by: take another for what is reported")
     started = time.perf_counter()

@@ -72,7 +72,7 @@ def full(
 ) -> MonteCarloResult:
     """Return the result at one σ_d, of a session that may be asked for others."""
     device = session.device.at(sigma_d)
-    numbers = range(first_draw, first_draw + (1 if sigma_d == 0 else draws))
+    numbers = range(first_draw, first_draw + (1 if device.exact else draws))
     spread = _Spread()
     sums: list[DrawSums] = []
     with _progress(progress, len(numbers), sigma_d) as advance:

@@ -41,11 +41,11 @@ class Draws:
     """Chips that each see all images.
 
     Attributes:
-        sigma_d: σ_d that they are programmed at.
+        sigma_d: σ_d that they are programmed at; None for devices that hold exactly what they are aimed at.
         draws: Their numbers; None for the clean network, without a chip.
     """
 
-    sigma_d: float
+    sigma_d: float | None
     draws: tuple[int, ...] | None
 
 
@@ -163,7 +163,7 @@ class Evaluator:
             work.dataset, work.order, self._forward.device, channels_last=work.compute.channels_last
         )
         self._chunk: int | str = work.compute.chunk
-        self._programmed: tuple[float, Programmer] | None = None
+        self._programmed: tuple[float | None, Programmer] | None = None
 
     def do(self, job: Draws | Cells | Trial) -> Any:
         """Return what a job asks for: `Seen` of each draw, the figures of each cell, or `Tried`."""
@@ -175,9 +175,9 @@ class Evaluator:
             return self._trial(job.sigma_d)
 
     def _clean(self) -> Seen:
-        return self._seen(lambda inputs: self._forward.one({}, inputs)[None])[0]
+        return self._seen(lambda inputs, _at: self._forward.one({}, inputs)[None])[0]
 
-    def _draws(self, sigma_d: float, draws: tuple[int, ...]) -> list[Seen]:
+    def _draws(self, sigma_d: float | None, draws: tuple[int, ...]) -> list[Seen]:
         programmer, stream = self._programmer(sigma_d), self._work.stream
         size = self._chunk
         if isinstance(size, str) and len(draws) < SIZES[0]:
@@ -192,13 +192,8 @@ class Evaluator:
         for start in range(0, len(draws), size):
             some = draws[start : start + size]
             told = f"draw {some[0]}" if len(some) == 1 else f"one of draws {some[0]} to {some[-1]}"
-            with _named(f"{told} at sigma_d {sigma_d:g}"):
-                if len(some) == 1:
-                    chip = programmer.program(some[0], stream)
-                    found += self._seen(lambda inputs, chip=chip: self._forward.one(chip, inputs)[None])
-                else:
-                    chips = programmer.program_many(some, stream)
-                    found += self._seen(lambda inputs, chips=chips: self._forward.many(chips, inputs))
+            with _named(told if sigma_d is None else f"{told} at sigma_d {sigma_d:g}"):
+                found += self._seen(self._reading(programmer.chips(some, stream), len(some)))
         return found
 
     def _cells(self, job: Cells) -> Values:
@@ -208,9 +203,10 @@ class Evaluator:
         truth: list[Tensor] = []
         for draw, start, stop in job.cells:
             inputs, labels = self._images.part(start, stop)
-            chip = programmer.program(draw, self._work.stream)
+            compute = self._reading(programmer.chips([draw], self._work.stream), 1)
             size = self._work.batch_size
-            parts = [self._forward.one(chip, inputs[at : at + size]) for at in range(0, len(inputs), size)]
+            # Images have the readings of their places, whichever blocks they are cut into.
+            parts = [compute(inputs[at : at + size], start + at)[0] for at in range(0, len(inputs), size)]
             logits.append(torch.cat(parts) if len(parts) > 1 else parts[0])
             truth.append(labels)
         try:
@@ -246,11 +242,24 @@ class Evaluator:
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         return self._images.parts(self._work.batch_size)
 
-    def _programmer(self, sigma_d: float) -> Programmer:
+    def _reading(
+        self, chips: Callable[[int], dict[str, Tensor]], count: int
+    ) -> Callable[[Tensor, int], Tensor]:
+        """Return what gives the logits [D, B, C] of a batch that begins at an image's place: a reading of its own."""
+
+        def compute(inputs: Tensor, at: int) -> Tensor:
+            read = chips(at)
+            if count > 1:
+                return self._forward.many(read, inputs)
+            return self._forward.one({name: stacked[0] for name, stacked in read.items()}, inputs)[None]
+
+        return compute
+
+    def _programmer(self, sigma_d: float | None) -> Programmer:
         if self._programmed is None or self._programmed[0] != sigma_d:
             programmer = Programmer(
                 self._forward.model,
-                self._work.device.at(sigma_d),
+                self._work.device.ideal if sigma_d is None else self._work.device.at(sigma_d),
                 self._work.layout,
                 seed=self._work.seed,
                 dtype=torch.bfloat16 if self._forward.half else None,
@@ -258,13 +267,15 @@ class Evaluator:
             self._programmed = sigma_d, programmer
         return self._programmed[1]
 
-    def _seen(self, compute: Callable[[Tensor], Tensor]) -> list[Seen]:
-        """Return what each chip gives over all images, `compute` returning the logits [D, B, C] of a batch."""
+    def _seen(self, compute: Callable[[Tensor, int], Tensor]) -> list[Seen]:
+        """Return what each chip gives over all images, `compute` returning the logits [D, B, C] of a batch at its place."""
         batches: list[Tensor] = []
         labels: list[Tensor] = []
+        at = 0
         for inputs, own in self._batches():
-            batches.append(compute(inputs))
+            batches.append(compute(inputs, at))
             labels.append(own)
+            at += len(own)
         # All is computed before any is fetched, so that a GPU need not wait for the host.
         every, truth = torch.cat(batches, dim=1).cpu(), torch.cat(labels)
         return [_figures(logits, truth) for logits in every]

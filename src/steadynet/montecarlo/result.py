@@ -244,8 +244,8 @@ def from_sums(
         values=values,
         clean=_figures(clean),
         quantised=_figures(quantised),
-        mutual_information=0.0 if device.sigma_d == 0 else mutual_information,
-        deterministic=device.sigma_d == 0,
+        mutual_information=0.0 if device.exact else mutual_information,
+        deterministic=device.exact,
     )
 
 

@@ -95,7 +95,7 @@ class Session:
     def reference(self) -> tuple[DrawSums, DrawSums]:
         """Return the sums of the clean network, and of the quantised one without error."""
         if self._reference is None:
-            clean, quantised = self._open().map([Draws(0.0, None), Draws(0.0, (0,))])
+            clean, quantised = self._open().map([Draws(None, None), Draws(None, (0,))])
             self._reference = clean[0].sums, quantised[0].sums
         return self._reference
 

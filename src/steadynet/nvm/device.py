@@ -5,16 +5,24 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-from steadynet.errors import SteadyNetError, check_choice
+from steadynet.errors import SteadyNetError, check_choice, check_number
+from steadynet.nvm.composed import Composed, Effect
+from steadynet.nvm.conductance_law import ConductanceLaw
+from steadynet.nvm.device_law import DeviceLaw
 from steadynet.nvm.quantize import SCALES, Scale
 from steadynet.nvm.slicing import check_bits
 from steadynet.nvm.variation import Gaussian, Variation
 from steadynet.nvm.weight_law import WeightLaw
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Path = Literal["weight", "device"]
 PATHS: tuple[Path, ...] = ("weight", "device")
+Crossbars = Literal["one", "both", "differential"]
+CROSSBARS: tuple[Crossbars, ...] = ("one", "both", "differential")
 
 
 @dataclass(frozen=True)
@@ -34,9 +42,13 @@ class Device:
         quantize: Whether weights are quantised to M bits. If not, the programmed weight is the clean one
             plus the error that the devices of its nearest code would have (the authors' code does so).
         scale: max|W| "tensor" by tensor or output "channel" by channel.
-        both_crossbars: Whether the unused device of a sign pair errs too (at level 0), which makes the
-            std of a `Gaussian` √2 larger.
-        path: "weight" draws one number a weight, "device" one a device (the reference): the same law.
+        crossbars: How a sign lies in two crossbars. "one": only the crossbar of the weight's sign is read. "both": the other is
+            too, its devices at level 0, which makes the std of a `Gaussian` √2 larger. "differential": both hold
+            half of the largest code, one of them more and the other less by half of the weight's.
+        on_off_ratio: R, the largest conductance over that of level 0; None for a level 0 that conducts nothing. Errors are
+            relative to the largest conductance, and levels lie within (1 − 1/R) of it, so a small R makes errors larger.
+        path: "weight" draws one number a weight where the law allows, "device" always one a device (the reference): the same
+            law. Laws and effects that each device has for itself are drawn by device either way.
         include: Patterns of parameter names (as in `fnmatch`) that lie on these devices whatever the rule of
             `steadynet.layout` says.
         exclude: Patterns of names that stay digital, whatever the rule and `include` say.
@@ -52,7 +64,8 @@ class Device:
     variation: Variation = field(default_factory=Gaussian)
     quantize: bool = True
     scale: Scale = "tensor"
-    both_crossbars: bool = False
+    crossbars: Crossbars = "one"
+    on_off_ratio: float | None = None
     path: Path = "weight"
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -61,9 +74,11 @@ class Device:
         check_bits(self.weight_bits, self.device_bits)
         check_choice("scale", self.scale, SCALES)
         check_choice("path", self.path, PATHS)
-        for what in ("quantize", "both_crossbars"):
-            if not isinstance(value := getattr(self, what), bool):
-                raise SteadyNetError(f"{what} must be True or False, got {value!r}")
+        check_choice("crossbars", self.crossbars, CROSSBARS)
+        if self.on_off_ratio is not None:
+            check_number("on_off_ratio", self.on_off_ratio, above=1)
+        if not isinstance(self.quantize, bool):
+            raise SteadyNetError(f"quantize must be True or False, got {self.quantize!r}")
         for what in ("include", "exclude"):
             patterns = getattr(self, what)
             if isinstance(patterns, str) or not all(isinstance(pattern, str) for pattern in patterns):
@@ -75,10 +90,17 @@ class Device:
                 f"variation must be a Variation such as Gaussian(sigma_d=0.1), got {self.variation!r}"
             )
 
-        if self.path == "device" and isinstance(self.variation, WeightLaw):
-            raise SteadyNetError(
-                f"{type(self.variation).__name__} is a law of whole weights, not of devices: take path 'weight'"
-            )
+        if isinstance(self.law, WeightLaw):
+            name = type(self.law).__name__
+            if self.path == "device":
+                raise SteadyNetError(f"{name} is a law of whole weights, not of devices: take path 'weight'")
+            for effect in self.effects:
+                if not effect.per_weight:
+                    raise SteadyNetError(
+                        f"{type(effect).__name__} befalls devices, and {name} is a law of whole weights: take a law of devices"
+                    )
+        if isinstance(self.law, ConductanceLaw):
+            self.law.check_device(self)
 
     @property
     def slices(self) -> int:
@@ -96,6 +118,60 @@ class Device:
         return 2**self.device_bits - 1
 
     @property
+    def law(self) -> Variation:
+        """How programming errs, without the effects after it."""
+        return self.variation.law if isinstance(self.variation, Composed) else self.variation
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """What befalls the devices after programming."""
+        return self.variation.effects if isinstance(self.variation, Composed) else ()
+
+    @property
+    def exact(self) -> bool:
+        """Whether devices hold exactly what they are aimed at: neither an error of programming nor effects."""
+        return self.sigma_d == 0 and not self.effects
+
+    @property
+    def ideal(self) -> Self:
+        """The same device without any error."""
+        return dataclasses.replace(self, variation=Gaussian(), path="weight")
+
+    @property
+    def by_device(self) -> bool:
+        """Whether each device is drawn for itself, since that is asked for or the law allows nothing else."""
+        if self.path == "device" or isinstance(self.law, DeviceLaw):
+            return True
+        return not all(effect.per_weight for effect in self.effects)
+
+    @property
+    def read_noise(self) -> bool:
+        """Whether a chip differs from reading to reading."""
+        return any(effect.per_read for effect in self.effects)
+
+    @property
+    def least(self) -> float:
+        """1/R, the conductance of level 0 relative to the largest."""
+        return 0.0 if self.on_off_ratio is None else 1 / self.on_off_ratio
+
+    @property
+    def levels_per_conductance(self) -> float:
+        """(2^K − 1)/(1 − 1/R): how many levels the largest conductance is wide."""
+        return self.max_level / (1 - self.least)
+
+    def sides(self, magnitudes: Tensor) -> tuple[Tensor, ...]:
+        """Return the magnitudes that the crossbars hold of weights of some magnitudes, that of the weight's sign first.
+
+        Their difference is the magnitude. "differential": with N = 2^M − 1 and magnitude n, ⌊(N + n + 1)/2⌋ and n less.
+        """
+        if self.crossbars == "one":
+            return (magnitudes,)
+        if self.crossbars == "both":
+            return (magnitudes, magnitudes.new_zeros(magnitudes.shape))
+        own = ((magnitudes + (self.max_code + 1)) / 2).floor().to(magnitudes.dtype)
+        return (own, own - magnitudes)
+
+    @property
     def sigma_d(self) -> float:
         """The variation's `sigma_d`."""
         return self.variation.sigma_d
@@ -104,8 +180,8 @@ class Device:
     def relative_std(self) -> float:
         """std(ΔW)/(σ_d max|W|) of a variation that is the same at all levels; 0.77763 for M = 8, K = 2."""
         total = sum(4 ** (j * self.device_bits) for j in range(self.slices))
-        sides = 2 if self.both_crossbars else 1
-        return self.max_level / self.max_code * math.sqrt(sides * total)
+        sides = 1 if self.crossbars == "one" else 2
+        return self.levels_per_conductance / self.max_code * math.sqrt(sides * total)
 
     def at(self, sigma_d: float) -> Self:
         """Return the same device at another `sigma_d`."""

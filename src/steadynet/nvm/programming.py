@@ -11,9 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from steadynet.errors import SteadyNetError
+from steadynet.nvm.code_tables import code_shift, code_std
+from steadynet.nvm.device_path import Devices, Settled, device_errors
+from steadynet.nvm.normals import standard_normal
 from steadynet.nvm.quantize import from_codes, lsb, max_abs, to_codes
-from steadynet.nvm.slicing import slice_levels
+from steadynet.nvm.variation import Shifted
 from steadynet.nvm.weight_law import WeightLaw
+from steadynet.randomness import Source
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +34,7 @@ _BLOCK = 2**18
 def program_tensor(
     weight: Tensor,
     device: Device,
-    generator: torch.Generator,
+    source: Source | torch.Generator,
     out: Tensor | None = None,
     *,
     mirrored: bool = False,
@@ -39,11 +44,11 @@ def program_tensor(
     Args:
         weight: Clean weights of any floating dtype and shape. Half precision is computed in float32.
         device: Where they are programmed.
-        generator: The source of the errors; its device is where they are drawn. They are drawn in
-            float32 and in contiguous order, so they depend on nothing but the generator and the shape.
+        source: Where the errors are drawn, in float32 and in contiguous order, so that they depend on nothing but the source and
+            the shape. A generator will do for laws without effects.
         out: Where they are written, a contiguous tensor of the weight's shape and device; a new one of its dtype if None.
-        mirrored: Whether every normal that is drawn has the other sign: the same law, and, where errors are Gaussian, the very
-            errors negated.
+        mirrored: Whether every normal that is drawn from a generator has the other sign: the same law, and, where errors are
+            Gaussian, the very errors negated. A `Source` says so itself.
 
     Returns:
         `out`, or a tensor of the weight's shape, dtype and device, contiguous. A NaN weight makes NaN of all that
@@ -57,11 +62,13 @@ def program_tensor(
     values = _wide(weight)
     maximum = max_abs(values, device.scale)
     out = torch.empty(values.shape, dtype=weight.dtype, device=values.device) if out is None else out
-    if device.sigma_d == 0:
+    if device.exact:
         return out.copy_(clean_tensor(values, maximum, device))
-    if device.path == "device" or isinstance(device.variation, WeightLaw):
-        return Target.of(weight, device).program(generator, out, mirrored=mirrored)
-    table = _std_table(device, values) * (-1 if mirrored else 1)
+    if device.by_device or device.effects or isinstance(device.law, WeightLaw):
+        return Target.of(weight, device).program(source, out, mirrored=mirrored)
+    generator, side = _drawn(source, mirrored)
+    std, shift = _law_tables(device, values)
+    table = (std * side, shift)
     if maximum.dim() or not _in_blocks(generator, values):
         return _add_errors(*_aim(values, maximum, table, device), generator, out)
     flat, result = values.view(-1), out.view(-1)
@@ -76,15 +83,20 @@ class Target:
 
     Attributes:
         clean: The weights that devices without error hold, float32 or float64, contiguous.
+        mean: What they hold on average, `clean` itself where devices miss their targets by chance alone.
         std: Std of the error in weights: of shape (), [C, 1, …, 1], or the weight's.
-        codes: The codes, where each device draws an error of its own or a law of whole weights needs them; `std` is then one
-            code step.
-        device: Where they are programmed.
+        unit: The weight that one code step stands for, of shape () or [C, 1, …, 1].
+        codes: The codes, where a law of whole weights needs them.
+        devices: The devices, where each of them is drawn.
+        device: Where the weights are programmed.
     """
 
     clean: Tensor
+    mean: Tensor
     std: Tensor
+    unit: Tensor
     codes: Tensor | None
+    devices: Devices | None
     device: Device
 
     @classmethod
@@ -92,42 +104,107 @@ class Target:
         """Return the target of a weight tensor; see `program_tensor`."""
         values = _wide(weight)
         maximum = max_abs(values, device.scale)
-        if device.sigma_d == 0:
-            return cls(clean_tensor(values, maximum, device), maximum.new_zeros(()), None, device)
-        if device.path == "device" or isinstance(device.variation, WeightLaw):
+        unit, none = lsb(maximum, device.weight_bits), maximum.new_zeros(())
+        if device.exact:
+            clean = clean_tensor(values, maximum, device)
+            return cls(clean, clean, none, unit, None, None, device)
+        if device.by_device or isinstance(device.law, WeightLaw):
             # A NaN weight has no levels: it is given those of 0, and its programmed weight is NaN by its clean part.
             codes = to_codes(values, maximum, device.weight_bits).nan_to_num_(0.0)
-            unit = lsb(maximum, device.weight_bits)
-            return cls(clean_tensor(values, maximum, device), unit, codes, device)
-        clean, std = _aim(values, maximum, _std_table(device, values), device)
-        return cls(clean, std, None, device)
+            devices = Devices(codes, device) if device.by_device and device.effects else None
+            clean = clean_tensor(values, maximum, device)
+            return cls(clean, clean, unit, unit, codes, devices, device)
+        mean, std = _aim(values, maximum, _law_tables(device, values), device)
+        clean = clean_tensor(values, maximum, device) if isinstance(device.law, Shifted) else mean
+        return cls(clean, mean, std, unit, None, None, device)
 
-    def program(self, generator: torch.Generator, out: Tensor, *, mirrored: bool = False) -> Tensor:
-        """Write into `out` what one programming leaves: the very numbers of `program_tensor`."""
+    def program(self, source: Source | torch.Generator, out: Tensor, *, mirrored: bool = False) -> Tensor:
+        """Write into `out` what one programming leaves: the very numbers of `program_tensor`.
+
+        Raises:
+            SteadyNetError: If the device has effects, and the source is a bare generator.
+        """
+        if self.device.exact:
+            return out.copy_(self.clean)
+        if not self.device.effects:
+            return self._law(*_drawn(source, mirrored), out)
+        source = _named(source)
+        return self.read(self.settle(source), source, out)
+
+    def settle(self, source: Source) -> Settled | Tensor:
+        """Return what one programming leaves until the next, to be read by `read` as often as wanted."""
         import torch
 
-        side = -1 if mirrored else 1
+        if self.devices is not None:
+            return self.devices.settle(source)
+        weights = torch.empty_like(self.clean)
+        self._programmed(source, weights)
+        return self._effects(weights, source, per_read=False)
 
+    def _programmed(self, source: Source, out: Tensor) -> Tensor:
+        """Write into `out` what programming leaves before any effect."""
         if self.device.sigma_d == 0:
             return out.copy_(self.clean)
+        return self._law(source.generator(), source.sign, out)
+
+    def read(self, settled: Settled | Tensor, source: Source, out: Tensor) -> Tensor:
+        """Write into `out` the weights as the source's reading of a programming finds them."""
+        import torch
+
+        if isinstance(settled, torch.Tensor):
+            return out.copy_(self._effects(settled, source, per_read=True))
+        if self.devices is None:
+            raise SteadyNetError(
+                "these weights' devices were not drawn one by one, so they cannot be read so"
+            )
+        errors = self.devices.errors(settled, source).to(self.clean.dtype)
+        return out.copy_(torch.addcmul(self.clean, errors, self.unit))
+
+    def _law(self, generator: torch.Generator, side: int, out: Tensor) -> Tensor:
+        import torch
+
         if self.codes is not None:
-            law = self.device.variation
+            law = self.device.law
             if isinstance(law, WeightLaw):
                 normals = standard_normal(tuple(self.codes.shape), generator, self.codes)
                 errors = law.weight_error(normals * side, self.codes, self.device)
             else:
-                errors = device_errors(self.codes, self.device, generator).to(self.clean.dtype) * side
-            return out.copy_(torch.addcmul(self.clean, errors, self.std))
+                errors = device_errors(self.codes, self.device, generator, side).to(self.clean.dtype)
+            return out.copy_(torch.addcmul(self.clean, errors, self.unit))
         stds = self.std if side == 1 else -self.std
         by_row = stds.dim() and stds.shape != self.clean.shape
         if by_row or not _in_blocks(generator, self.clean):
-            return _add_errors(self.clean, stds, generator, out)
-        clean, result = self.clean.view(-1), out.view(-1)
+            return _add_errors(self.mean, stds, generator, out)
+        mean, result = self.mean.view(-1), out.view(-1)
         flat = stds.view(-1) if stds.dim() else None
-        for start, stop in _blocks(clean.numel()):
+        for start, stop in _blocks(mean.numel()):
             scale = stds if flat is None else flat[start:stop]
-            _add_errors(clean[start:stop], scale, generator, result[start:stop])
+            _add_errors(mean[start:stop], scale, generator, result[start:stop])
         return out
+
+    def _effects(self, weights: Tensor, source: Source, *, per_read: bool) -> Tensor:
+        """Return the weights after the effects that stay, or after those from the first on that is new at each reading."""
+        seen = False
+        for effect in self.device.effects:
+            seen = seen or effect.per_read
+            if seen == per_read:
+                weights = effect.on_weights(weights, self.clean, self.unit, self.device, source)
+        return weights
+
+
+def _drawn(source: Source | torch.Generator, mirrored: bool) -> tuple[torch.Generator, int]:
+    """Return where errors are drawn, and −1 where normals are mirrored."""
+    if isinstance(source, Source):
+        return source.generator(), source.sign
+    return source, -1 if mirrored else 1
+
+
+def _named(source: Source | torch.Generator) -> Source:
+    if isinstance(source, Source):
+        return source
+    raise SteadyNetError(
+        "effects after programming draw numbers of their own, so a bare generator will not do: give a Source"
+    )
 
 
 def clean_tensor(values: Tensor, maximum: Tensor, device: Device) -> Tensor:
@@ -143,24 +220,34 @@ def _wide(weight: Tensor) -> Tensor:
     return weight.detach().contiguous().to(torch.promote_types(weight.dtype, torch.float32))
 
 
-def _std_table(device: Device, values: Tensor) -> Tensor:
-    """Return the error's std in code steps of each code magnitude [2^M], or of all alike, of shape ()."""
-    table = code_std(device).to(values.dtype).to(values.device)
-    return table[0] if device.variation.uniform else table
+def _law_tables(device: Device, values: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return std and mean of the error in code steps by code magnitude [2^M]; of shape () and None where all are alike."""
+    std = code_std(device).to(values.dtype).to(values.device)
+    if not isinstance(device.law, Shifted):
+        return (std[0] if device.law.uniform else std), None
+    return std, code_shift(device).to(values.dtype).to(values.device)
 
 
-def _aim(values: Tensor, maximum: Tensor, table: Tensor, device: Device) -> tuple[Tensor, Tensor]:
-    """Return the clean part and the error's std, in weights."""
+def _aim(
+    values: Tensor, maximum: Tensor, tables: tuple[Tensor, Tensor | None], device: Device
+) -> tuple[Tensor, Tensor]:
+    """Return mean and std of what is programmed, in weights."""
+    std, shift = tables
     unit = lsb(maximum, device.weight_bits)
-    if not device.quantize and not table.dim():
-        return values, table * unit
+    if not device.quantize and not std.dim():
+        return values, std * unit
     codes = to_codes(values, maximum, device.weight_bits)
-    std = table
-    if table.dim():
+    miss: Tensor | None = None
+    if std.dim():
         # A NaN weight has no code: its index is made a valid one, and its programmed weight is NaN.
-        magnitudes = codes.abs().int().clamp_(0, device.max_code)
-        std = table.index_select(0, magnitudes.flatten()).view_as(codes)
-    return codes.mul_(unit) if device.quantize else values, std * unit
+        magnitudes = codes.abs().int().clamp_(0, device.max_code).flatten()
+        std = std.index_select(0, magnitudes).view_as(codes)
+        if shift is not None:
+            # The error of weight 0 counts as that of a positive one, as it does device by device.
+            miss = shift.index_select(0, magnitudes).view_as(codes)
+            miss = miss.where(codes >= 0, -miss) * unit
+    mean = codes.mul_(unit) if device.quantize else values
+    return mean if miss is None else mean + miss, std * unit
 
 
 def _add_errors(clean: Tensor, std: Tensor, generator: torch.Generator, out: Tensor) -> Tensor:
@@ -184,58 +271,3 @@ def _blocks(size: int) -> list[tuple[int, int]]:
     if len(starts) > 1 and size - starts[-1] < 16:
         starts.pop()
     return list(zip(starts, [*starts[1:], size], strict=True))
-
-
-def standard_normal(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
-    """Return float32 standard normals drawn on the generator's device, as dtype and device of `like`."""
-    import torch
-
-    drawn = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32)
-    return drawn.to(device=like.device, dtype=like.dtype)
-
-
-def code_std(device: Device) -> Tensor:
-    """Return the error's std of a weight of each code magnitude, sqrt(Σ_j std_j² 4^{jK}) code steps.
-
-    Both crossbars are summed where `device.both_crossbars`.
-
-    Returns:
-        A float64 table [2^M] on the CPU, to be indexed by the magnitude.
-    """
-    import torch
-
-    magnitudes = torch.arange(device.max_code + 1)
-    levels = slice_levels(magnitudes, device.weight_bits, device.device_bits)
-    variance = device.variation.level_std(levels, magnitudes, device).double() ** 2
-    variance = variance.expand(levels.shape)
-    if device.both_crossbars:
-        # The other crossbar's devices are aimed at level 0, and belong to no weight: code 0.
-        variance = variance + variance[:, :1]
-    powers = 4.0 ** (device.device_bits * torch.arange(device.slices, dtype=torch.float64))
-    return (variance * powers[:, None]).sum(0).sqrt()
-
-
-def device_errors(codes: Tensor, device: Device, generator: torch.Generator) -> Tensor:
-    """Return each weight's error in code steps from one draw per device: the reference path.
-
-    Every device errs on its own: Σ_j Δg_j 2^{jK} over the weight's crossbar, signed as its weight (that
-    of weight 0 counts as positive), minus the same over the other crossbar where both are programmed.
-    """
-    import torch
-
-    magnitude = codes.abs()
-    sign = torch.where(codes < 0, -1.0, 1.0)
-    levels = slice_levels(magnitude, device.weight_bits, device.device_bits)
-
-    def crossbar(levels: Tensor, magnitude: Tensor) -> Tensor:
-        total = torch.zeros(codes.shape, dtype=torch.float32, device=codes.device)
-        std = device.variation.level_std(levels, magnitude, device).to(total.dtype).expand(levels.shape)
-        for j in range(device.slices):
-            error = standard_normal(tuple(codes.shape), generator, total) * std[j]
-            total += error * 2.0 ** (j * device.device_bits)
-        return total
-
-    total = crossbar(levels, magnitude)
-    if device.both_crossbars:
-        total -= crossbar(torch.zeros_like(levels), torch.zeros_like(magnitude))
-    return total * sign

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
 from steadynet.errors import SteadyNetError, check_choice, check_number
+from steadynet.nvm.composed import Composable
 
 if TYPE_CHECKING:
     import torch
@@ -65,8 +66,17 @@ class Variation(Protocol):
         ...
 
 
+@runtime_checkable
+class Shifted(Protocol):
+    """A variation whose devices miss their targets on average too."""
+
+    def level_shift(self, levels: Tensor, codes: Tensor, device: Device) -> Tensor:
+        """Return each device's mean error in levels; arguments and shape as those of `level_std`."""
+        ...
+
+
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(Composable):
     """Δg ~ N(0, (σ_d (2^K − 1))²) in levels, whatever the level: the paper's device (section 4.1).
 
     The weight's error is then exactly Gaussian with
@@ -98,14 +108,16 @@ class Gaussian:
         return True
 
     def level_std(self, levels: Tensor, codes: Tensor, device: Device) -> Tensor:
-        """Return σ_d (2^K − 1), of shape ()."""
+        """Return σ_d (2^K − 1)/(1 − 1/R), of shape ()."""
         import torch
 
-        return torch.tensor(self.sigma_d * device.max_level, device=levels.device, dtype=_wide(levels))
+        return torch.tensor(
+            self.sigma_d * device.levels_per_conductance, device=levels.device, dtype=_wide(levels)
+        )
 
 
 @dataclass(frozen=True)
-class StateDependent:
+class StateDependent(Composable):
     """Devices in the middle of their range err more: s times the std of those at its ends.
 
     A device is in the middle where low < x < high, x = level/(2^K − 1) its relative target. With
@@ -160,11 +172,11 @@ class StateDependent:
         return self.factor == 1
 
     def level_std(self, levels: Tensor, codes: Tensor, device: Device) -> Tensor:
-        """Return s σ' (2^K − 1) in the middle of the range and σ' (2^K − 1) elsewhere."""
+        """Return s σ' (2^K − 1)/(1 − 1/R) in the middle of the range and 1/s of it elsewhere."""
         import torch
 
         share = self.middle_share
-        base = self.sigma_d * device.max_level / math.sqrt(share * self.factor**2 + 1 - share)
+        base = self.sigma_d * device.levels_per_conductance / math.sqrt(share * self.factor**2 + 1 - share)
         x = levels / device.max_level if self.rule == "device" else codes.unsqueeze(0) / device.max_code
         middle = (x > self.low) & (x < self.high)
         wide = torch.tensor([base * self.factor, base], device=levels.device, dtype=_wide(levels))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from steadynet.errors import SteadyNetError, check_number
+from steadynet.nvm.composed import Composable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +36,7 @@ class WeightLaw(Protocol):
 
 
 @dataclass(frozen=True)
-class Censored:
+class Censored(Composable):
     """A Gaussian error whose upper tail is cut: the right-censored noise of TRICE.
 
         ΔW = min(Z, c) s,   s = std(ΔW) of `Gaussian(sigma_d)` on the same device,
@@ -75,8 +76,8 @@ class Censored:
         return True
 
     def level_std(self, levels: Tensor, codes: Tensor, device: Device) -> Tensor:
-        """Return σ_d (2^K − 1), of shape (): the std of a device before censoring."""
-        return levels.new_tensor(self.sigma_d * device.max_level).double()
+        """Return σ_d (2^K − 1)/(1 − 1/R), of shape (): the std of a device before censoring."""
+        return levels.new_tensor(self.sigma_d * device.levels_per_conductance).double()
 
     @property
     def mean(self) -> float:
@@ -102,7 +103,7 @@ class Censored:
 
 
 @dataclass(frozen=True)
-class LogNormal:
+class LogNormal(Composable):
     """A multiplicative error of the weight: w e^θ with θ ~ N(0, σ_d²), the noise of CorrectNet.
 
     Here σ_d is θ's own std, not relative to a conductance: the error of the largest weight has the std

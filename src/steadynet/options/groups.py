@@ -14,13 +14,9 @@ from typing import Any, Literal
 
 from steadynet.errors import SteadyNetError, check_choice, check_integer, check_number, unknown
 from steadynet.extras import require_extra
-from steadynet.nvm.device import Device
-from steadynet.nvm.presets import PRESETS, preset
-from steadynet.nvm.variation import Gaussian, Variation
 from steadynet.recipes import DEFAULT_RECIPE, RECIPES, Recipe, recipe
 
 DATA = ("digits", "mnist", "cifar10", "cifar100", "tiny-imagenet")
-GAUSSIAN = "gaussian"
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
@@ -92,61 +88,6 @@ class ModelOptions:
             raise unknown("model", self.model, (*MODELS, "my_pkg.nets.Net (an import path)"))
         for name in self.model_options if self.model in MODELS else ():
             check_choice(f"option of model {self.model}", name, MODELS[self.model].options)
-
-
-@dataclass(frozen=True)
-class DeviceOptions:
-    """Devices that hold the weights.
-
-    Args:
-        device: Law of the programming error: gaussian, or a named device (`steadynet devices` lists them).
-        weight_bits: M, bits of a weight's magnitude, 1 to 16.
-        device_bits: K, bits of one device; K divides M, and M/K devices hold a weight.
-        rule: What decides how much a state-dependent device errs: its own level (device), or the whole
-            weight, as in the authors' code (weight).
-        scale: Largest weight that the codes span: that of each tensor, or of each output channel.
-        quantize: Quantise weights to M bits.
-        both_crossbars: Both devices of a sign pair err, not only the one in use (std √2 larger).
-        path: One error per weight (fast), or one per device (the reference): the same law.
-        include: Names of parameters that lie on devices too, with * for any text, as in head.*; by rule, weights of
-            convolutions, linear, recurrent, attention and embedding layers do.
-        exclude: Names of parameters that stay digital, with * for any text, as in fc2.weight.
-    """
-
-    device: str = GAUSSIAN
-    weight_bits: int = 8
-    device_bits: int = 2
-    rule: Literal["device", "weight"] = "device"
-    scale: Literal["tensor", "channel"] = "tensor"
-    quantize: bool = True
-    both_crossbars: bool = False
-    path: Literal["weight", "device"] = "weight"
-    include: list[str] | None = None
-    exclude: list[str] | None = None
-
-    def __post_init__(self) -> None:
-        self.build(0.0)
-
-    def build(self, sigma_d: float) -> Device:
-        """Return the device at `sigma_d`.
-
-        Raises:
-            SteadyNetError: If a value is out of range or a name unknown.
-        """
-        check_choice("device", self.device, (GAUSSIAN, *PRESETS))
-        gaussian = self.device == GAUSSIAN
-        variation: Variation = Gaussian(sigma_d) if gaussian else preset(self.device, sigma_d, self.rule)
-        return Device(
-            weight_bits=self.weight_bits,
-            device_bits=self.device_bits,
-            variation=variation,
-            quantize=self.quantize,
-            scale=self.scale,
-            both_crossbars=self.both_crossbars,
-            path=self.path,
-            include=tuple(self.include or ()),
-            exclude=tuple(self.exclude or ()),
-        )
 
 
 @dataclass(frozen=True)

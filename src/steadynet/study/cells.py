@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from steadynet.errors import SteadyNetError
+from steadynet.nvm.device import Device
 from steadynet.study.code_version import Code, testing_code, training_code
 from steadynet.study.definition import SIGMA_D, Study
 from steadynet.study.flat import INIT_FROM, RUN_OPTIONS, Label, Training, merged, start_of, training_of
@@ -78,7 +79,7 @@ class Cell:
             }
             | {"data": made.data.data.partition(":")[0]},
             "model": {"name": made.model.model, "options": _plain_numbers(made.model.model_options)},
-            "device": dataclasses.asdict(made.device) | {"law": type(made.device.variation).__name__},
+            "device": _device(made.device),
             "recipe": recipe,
             "training": {
                 f.name: getattr(made.training, f.name)
@@ -119,6 +120,14 @@ class Cell:
 def identity(config: Mapping[str, Any], checksum: str, code: Code) -> str:
     """Return a training's identity: 12 hexadecimal digits of a hash of configuration, images and code."""
     return _hash({"config": config, "images": checksum, "code": dict(code)})
+
+
+def _device(device: Device) -> dict[str, Any]:
+    """Return all fields of a device, and the classes that they belong to."""
+    told = dataclasses.asdict(device) | {"law": type(device.law).__name__}
+    return (
+        told | {"effects": [type(effect).__name__ for effect in device.effects]} if device.effects else told
+    )
 
 
 def test_identity(wanted: Wanted, cell: Cell, checksum: str) -> str:

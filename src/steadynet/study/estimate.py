@@ -15,6 +15,7 @@ from typing import Any
 
 from steadynet.errors import SteadyNetError
 from steadynet.files import write_json_atomically
+from steadynet.study.cells import Wanted
 from steadynet.study.store import RESULT, Place, read_json
 
 FILE = "estimates.json"
@@ -51,9 +52,14 @@ class Pace:
         validation = images.validation_images * (made.training.val_draws + 1) * self.image
         training = epochs * (batches * self.step + validation) if epochs else 0.0
         tests = place.cell.tests if whole else place.missing()
-        # Beside its chips a test sees the clean and the quantised network.
-        shown = sum((1 if wanted.sigma_d == 0 else wanted.draws) + 2 for wanted in tests)
+        shown = sum(shown_chips(place, wanted) for wanted in tests)
         return training + shown * images.test_images * self.image
+
+
+def shown_chips(place: Place, wanted: Wanted) -> int:
+    """Return how many networks a test shows its images to: chips, and beside them the clean and the quantised network."""
+    alike = place.cell.training.device.at(wanted.sigma_d).exact
+    return (1 if alike else wanted.draws) + 2
 
 
 def kind(place: Place) -> str:
@@ -66,7 +72,7 @@ def kind(place: Place) -> str:
         "batch": made.training.batch_size,
         "arithmetic": [made.training.precision, made.training.channels_last],
         "hardware": [made.training.accelerator, made.training.devices, made.training.nodes],
-        "device": [dataclasses.asdict(made.device.at(0.0)), type(made.device.variation).__name__],
+        "device": [dataclasses.asdict(made.device.at(0.0)), type(made.device.law).__name__],
         "parts": [
             type(part).__name__
             for part in (recipe.variation, recipe.objective, recipe.constraint, recipe.step)
@@ -105,7 +111,7 @@ class Estimates:
             peaks.setdefault(key, []).append(found.get("peak_mib") or math.nan)
             for wanted, path in place.tests.items():
                 if path.is_file():
-                    shown = ((1 if wanted.sigma_d == 0 else wanted.draws) + 2) * place.images.test_images
+                    shown = shown_chips(place, wanted) * place.images.test_images
                     images.setdefault(key, []).append(place.test(wanted)["seconds"] / shown)
         for key in {*steps, *images}:
             known = self._known.get(key)

@@ -15,7 +15,8 @@ from typing import Any, cast, get_args, get_type_hints
 
 from steadynet.errors import SteadyNetError, check_integer, check_number, unknown
 from steadynet.nvm.device import Device
-from steadynet.options.groups import DataOptions, DeviceOptions, ModelOptions, RecipeOptions, TrainingOptions
+from steadynet.options.device_group import DeviceOptions
+from steadynet.options.groups import DataOptions, ModelOptions, RecipeOptions, TrainingOptions
 from steadynet.options.types import expected, fits, members
 from steadynet.recipes import Recipe
 from steadynet.recipes.recipe import ROLES
@@ -163,7 +164,7 @@ def training_of(options: Mapping[str, Any]) -> Training:
     device = cast("DeviceOptions", made[DeviceOptions]).build(float(sigma_d))
     if recipe.variation.device(device) is None:
         # Training that sees no noise chooses its epoch without any: it is the same training for every device.
-        device = device.at(0.0)
+        device = device.ideal if device.effects else device.at(0.0)
     _check_parts(recipe)
     trained = recipe.variation.device(device)
     recipe.objective.check(trained.sigma_d if trained else 0.0)

@@ -1,0 +1,1 @@
+"""What befalls devices after they were programmed; a file each."""

@@ -1,0 +1,125 @@
+"""`steadynet devices`, device files as options, and sizes that are a device's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.processes import SMALL, run
+from steadynet.cli.main import main
+from steadynet.nvm.device_file import read_device
+
+TABLE = "target (µS),mean,std\n10,11,2\n40,41,5\n100,98,4\n"
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "lab.csv"
+    path.write_text(TABLE, encoding="utf-8")
+    return path
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main(words) == 2
+    told = capsys.readouterr()
+    assert told.err.count("\n") == 1
+    return told.err
+
+
+def test_measurements_become_a_device_that_a_network_is_trained_and_tested_on(tmp_path: Path) -> None:
+    (tmp_path / "lab.csv").write_text(TABLE, encoding="utf-8")
+    done = run(tmp_path, "devices", "fit", "lab.csv", "--technology", "RRAM")
+    assert "through 3 measured targets, sigma_d 0.04" in done.stdout
+    for name in ("lab.yaml", "lab.png", "lab.svg"):
+        assert (tmp_path / name).stat().st_size > 100
+        assert name in done.stdout
+    own = read_device(tmp_path / "lab.yaml")
+    assert (own.name, own.technology, own.on_off_ratio) == ("lab", "RRAM", 10.0)
+    run(
+        tmp_path,
+        "train",
+        *SMALL,
+        "--recipe",
+        "noise",
+        "--epochs",
+        "1",
+        "--device",
+        "lab.yaml",
+        "--sigma-d",
+        "own",
+        "--out",
+        "r",
+    )
+    saved = (tmp_path / "r" / "config.yaml").read_text()
+    assert f"sigma_d: {own.own_sigma_d!r}" in saved, "a number is saved, whatever becomes of the file"
+    words = (
+        "--draws",
+        "4",
+        "--stuck-lrs",
+        "0.01",
+        "--drift",
+        "3600",
+        "--read-sigma",
+        "0.01",
+        "--no-progress",
+        "--out",
+        "e",
+    )
+    run(tmp_path, "evaluate", "r", "--sigma-d", "0", "own", *words)
+    rows: list[dict[str, Any]] = json.loads((tmp_path / "e" / "results.json").read_text())["rows"]
+    assert [row["sigma_d"] for row in rows] == [0.0, own.own_sigma_d]
+    assert [row["draws"] for row in rows] == [4, 4], "faults make chips differ at sigma_d 0 too"
+
+
+def test_the_list_draws_what_it_lists(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["devices", "fit", "lab.csv", "--fit", "polynomial", "--degree", "1"]) == 0
+    capsys.readouterr()
+    assert main(["devices", "list", "--device", "pcm", "lab.yaml", "--out", "drawn"]) == 0
+    printed = capsys.readouterr().out
+    assert "lab.yaml" in printed
+    assert "10 to 100 µS" in printed
+    assert "rram4" not in printed
+    assert (table.parent / "drawn" / "devices.svg").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("devices", "fits"), "unknown word after steadynet devices 'fits': did you mean 'fit'"),
+        (("devices", "fit"), "name the measurements"),
+        (("devices", "fit", "none.csv"), "there is no file none.csv of measurements"),
+        (("devices", "fit", "lab.csv", "--degree", "2"), "--degree is that of --fit polynomial"),
+        (("devices", "fit", "lab.csv", "--out", "lab.json"), "--out must end in .yaml"),
+        (("devices", "fit", "lab.csv", "--g-max", "200"), "g_max 200 µS lies above the largest target 100"),
+        (("devices", "list", "--device", "rram5"), "unknown device 'rram5'"),
+        (("devices", "list", "--device-bits", "9"), "--device-bits must be an integer ≥ 1 and ≤ 8, got 9"),
+        (("train", "--device", "none.yaml"), "there is no device file none.yaml"),
+        (("train", "--sigma-d", "own"), "--sigma-d own: device gaussian is given at any size"),
+        (("train", "--sigma-d", "owned"), "option --sigma-d takes"),
+        (("train", "--device", "rram-milo", "--on-off-ratio", "10"), "give an on_off_ratio of 4.5 at most"),
+        (("train", "--stuck-lrs", "2"), "Stuck's lrs must be a finite number ≥ 0 and ≤ 1, got 2"),
+        (("train", "--fault-map", "none.npz"), "there is no fault map none.npz"),
+        (("train", "--drift", "-1"), "Drift's seconds must be a finite number ≥ 0, got -1"),
+        (("train", "--crossbars", "two"), "unknown --crossbars 'two'"),
+    ],
+)
+@pytest.mark.usefixtures("table")
+def test_what_cannot_be_is_one_line(
+    words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refused(capsys, *words)
+
+
+def test_a_device_file_that_is_there_is_kept(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["devices", "fit", "lab.csv"]) == 0
+    before = (table.parent / "lab.yaml").read_bytes()
+    table.write_text(TABLE.replace("98", "99"), encoding="utf-8")
+    capsys.readouterr()
+    assert "lab.yaml already exists" in refused(capsys, "devices", "fit", "lab.csv")
+    assert (table.parent / "lab.yaml").read_bytes() == before
+    assert main(["devices", "fit", "lab.csv", "--overwrite"]) == 0
+    assert (table.parent / "lab.yaml").read_bytes() != before
