@@ -24,7 +24,7 @@ CASES: list[tuple[str, str]] = [
     ("demo --device Gaussian", "unknown device 'Gaussian': did you mean 'gaussian'"),
     # The errors' size.
     ("train --sigma-d -0.1", "--sigma-d must be a finite number ≥ 0, got -0.1"),
-    ("train --sigma-d nan", "option --sigma-d takes a number, got 'nan'"),
+    ("train --sigma-d nan", "option --sigma-d takes a number or 'own', got 'nan'"),
     ("train --sigma-d .nan", "--sigma-d must be a finite number ≥ 0, got nan"),
     ("train --sigma-d 1e400", "--sigma-d must be a finite number ≥ 0, got inf"),
     ("train --sigma-d 0,1", "option --sigma-d takes a number, got '0,1'"),

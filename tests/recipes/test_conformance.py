@@ -90,6 +90,7 @@ PARTS: dict[str, tuple[Any, ...]] = {
         Clip(1.5, per="channel"),
         Clip(1.5, start=3.0),
         Peak(),
+        Peak(1.2, stride=0.2),
         Pace(),
         Saturate(),
         LearnedRange(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 from recipes.reference import make_batch, make_net
 from steadynet.chip import program, run
 from steadynet.errors import SteadyNetError
+from steadynet.mapping import layout
 from steadynet.nvm.device import Device
 from steadynet.nvm.variation import Gaussian
 from steadynet.recipes import (
@@ -134,6 +136,59 @@ def test_the_peak_is_clipped_and_the_size_given_back() -> None:
         part.project({"w": weight}, 0.5, state)
     assert math.sqrt(float(weight.square().mean())) == pytest.approx(size)
     assert float(weight.abs().max()) <= 1.2 * size * 1.001
+
+
+def test_a_stride_is_a_rate_for_each_tensor_by_its_size() -> None:
+    weights = {"a": tensor(3, -4), "b": tensor(0.3, -0.4, 0)}
+    part = Peak(1.2, stride=0.5)
+    rates = part.rates(part.setup(weights, 0.1))
+    assert rates == pytest.approx({"a": 0.5 * math.sqrt(12.5), "b": 0.5 * math.sqrt(0.25 / 3)})
+    assert not Peak(1.2).rates(Peak(1.2).setup(weights, 0.1))
+    both = Several((Pace(2.0), part))
+    assert both.rates(both.setup(weights, 0.1)) == rates
+    twice = Several((part, Peak2(1.1, stride=0.1)))
+    with pytest.raises(SteadyNetError, match="two constraints have a learning rate for a"):
+        twice.rates(twice.setup(weights, 0.1))
+
+
+class Unprojected(Peak):
+    """The rates alone."""
+
+    def project(self, weights: Mapping[str, torch.Tensor], progress: float, state: nn.Module) -> None:
+        return
+
+
+@pytest.mark.parametrize("pace", [1.0, 3.0])
+def test_the_first_step_of_adam_goes_as_far_as_the_stride(pace: float) -> None:
+    # Adam's first step is its learning rate in each weight whose gradient is not 0.
+    net, parts = make_net(), (Unprojected(1.2, stride=0.25), Pace(pace))
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    images, labels = make_batch(8)
+    fit(
+        net, Recipe(constraint=Several(parts)), Device(), (images, labels), (images, labels),
+        epochs=1, batch_size=8, lr=1e-3, seed=0, val_draws=1, progress=False,
+    )  # fmt: skip
+    devices = {t.name for t in layout(net, Device())}
+    for name, p in net.named_parameters():
+        moved = (p.detach() - before[name]).abs()
+        size = float(before[name].square().mean().sqrt())
+        rate = 0.25 * size if name in devices else pace * 1e-3
+        assert float(moved.max()) == pytest.approx(rate, rel=1e-2), name
+
+
+def test_a_stride_needs_adam() -> None:
+    images, labels = make_batch(8)
+    with pytest.raises(
+        SteadyNetError, match="stride says how far a step of Adam goes, and the optimizer is 'sgd'"
+    ):
+        fit(
+            make_net(), Recipe(constraint=Peak(1.2, stride=0.25)), Device(), (images, labels), (images, labels),
+            epochs=1, batch_size=8, optimizer="sgd", progress=False,
+        )  # fmt: skip
+
+
+class Peak2(Peak):
+    """Another class, so that two of them may stand together."""
 
 
 def test_several_constraints_act_in_their_order() -> None:

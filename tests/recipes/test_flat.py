@@ -49,6 +49,7 @@ EACH: dict[str, tuple[dict[str, Any], str, Any]] = {
         Clip(1.5, start=3.0, until=0.3),
     ),
     "peak": ({"peak": 1.2}, "constraint", Peak(1.2)),
+    "stride": ({"peak": 1.2, "stride": 0.2}, "constraint", Peak(1.2, stride=0.2)),
     "saturate": ({"saturate": 0.7}, "constraint", Saturate(0.7)),
     "learned": ({"learned_range": 2.0, "range_strength": 0.1}, "constraint", LearnedRange(2.0, 0.1)),
     "orthogonal": ({"orthogonal": 1e-3}, "constraint", Orthogonal(1e-3)),

@@ -104,6 +104,7 @@ class RecipeOptions:
         clip_start: The clip at the first step, from which it falls evenly to --clip.
         clip_until: Share of the steps after which it has fallen.
         peak: Weights are held at their size, and clipped at so many root mean squares after each step; none for no clipping.
+        stride: Learning rate of weights held by --peak, over their root mean square; none for that of all parameters.
         saturate: Weights are s·tanh(v/(τ s)) of those that are trained; the number is τ.
         learned_range: Weights are clamped to a range that is learned; the number is its start in root mean squares.
         range_strength: Penalty that draws a learned range in.
@@ -150,6 +151,7 @@ class RecipeOptions:
     clip_start: float | None = None
     clip_until: float | None = None
     peak: float | Literal["none"] | None = None
+    stride: float | Literal["none"] | None = None
     saturate: float | Literal["none"] | None = None
     learned_range: float | Literal["none"] | None = None
     range_strength: float | None = None

@@ -136,6 +136,10 @@ class Constraint(Protocol):
         """The learning rate over that of the settings."""
         ...
 
+    def rates(self, state: nn.Module) -> Mapping[str, float]:
+        """Return the learning rates of weights that have one of their own, by name, whatever the settings say."""
+        ...
+
     def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
         """Return the module of what the constraint learns or remembers, beside the backbone.
 
@@ -171,6 +175,10 @@ class FreeWeights:
     def pace(self) -> float:
         """The learning rate of the settings."""
         return 1.0
+
+    def rates(self, state: nn.Module) -> Mapping[str, float]:
+        """Return none: weights have the learning rate of all parameters."""
+        return {}
 
     def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
         """Return an empty module: nothing is learned or remembered."""

@@ -48,6 +48,7 @@ DETAILS: Mapping[str, tuple[str, str]] = {
     "clip_per": ("clip", "per"),
     "clip_start": ("clip", "start"),
     "clip_until": ("clip", "until"),
+    "stride": ("peak", "stride"),
     "range_strength": ("learned_range", "strength"),
     "lipschitz": ("orthogonal", "lipschitz"),
     "orthogonal_sigma": ("orthogonal", "sigma"),

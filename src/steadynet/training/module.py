@@ -132,7 +132,9 @@ class TrainingModule(pl.LightningModule):
         """Return the optimiser and a cosine to 0 over all steps."""
         self._steps = max(1, int(self.trainer.estimated_stepping_batches))
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        return optimizers(trained, self.settings, self._steps, self.recipe.constraint.pace)
+        constraint, weights = self.recipe.constraint, self.weights
+        rates = [(weights[name], rate) for name, rate in constraint.rates(self.shape).items()]
+        return optimizers(trained, self.settings, self._steps, constraint.pace, rates)
 
     def train_dataloader(self) -> Loader:
         """Return the training batches; their order is a function of (seed, epoch, batch)."""

@@ -25,19 +25,32 @@ class Peak(FreeWeights):
     about r, decides how much a weight suffers. `Clip` shrinks the very spread that defines it, step by step, until at
     α near 1 all weights are gone; here the size is kept, so r may come as near to 1, two-valued weights, as training bears.
 
-    A weight that is held at its size must be able to cross it, so the learning rate must go with the size: see `Pace`.
+    A weight that is held at its size must be able to cross it, so its learning rate should go with the size: with `stride`,
+    Adam moves a weight by up to stride · s a step at first, whatever `lr` is and however large a layer's weights are, and by
+    less as the learning rate falls. Under `Clip` the size falls and the learning rate does not, so that in long trainings a step
+    comes to flip every weight.
 
     Args:
         ratio: r > 1.
+        stride: Learning rate of the weights over their size s; None for the learning rate of all parameters.
 
     Raises:
-        SteadyNetError: If `ratio` is no finite number above 1.
+        SteadyNetError: If `ratio` is no finite number above 1, or `stride` none above 0.
     """
 
     ratio: float = 1.1
+    stride: float | None = None
 
     def __post_init__(self) -> None:
         check_number("peak (ratio)", self.ratio, above=1)
+        if self.stride is not None:
+            check_number("stride", self.stride, above=0)
+
+    def rates(self, state: nn.Module) -> Mapping[str, float]:
+        """Return stride · s of each tensor; none without a stride."""
+        if self.stride is None:
+            return {}
+        return {name: self.stride * float(size) for name, size in cast("Remembered", state).named()}
 
     def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
         """Return the module that remembers s of each tensor.

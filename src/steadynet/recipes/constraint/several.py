@@ -46,6 +46,23 @@ class Several:
         """The product of theirs."""
         return math.prod(constraint.pace for constraint in self.constraints)
 
+    def rates(self, state: nn.Module) -> Mapping[str, float]:
+        """Return theirs.
+
+        Raises:
+            SteadyNetError: If two of them have a rate for one weight.
+        """
+        found: dict[str, float] = {}
+        for constraint, own in self._each(state):
+            given = constraint.rates(own)
+            both = sorted(found.keys() & given.keys())
+            if both:
+                raise SteadyNetError(
+                    f"two constraints have a learning rate for {both[0]}: leave one of them out"
+                )
+            found |= given
+        return found
+
     def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
         """Return the states of all, in a list."""
         from torch import nn

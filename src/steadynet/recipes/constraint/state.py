@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from torch import Tensor, nn
 
@@ -27,6 +27,11 @@ class Remembered(nn.Module):
                 self.register_parameter(self._keys[name], nn.Parameter(own))
             else:
                 self.register_buffer(self._keys[name], own)
+
+    def named(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield each weight's name and its tensor."""
+        for name in self._keys:
+            yield name, self.of(name)
 
     def of(self, name: str) -> Tensor:
         """Return the tensor of a weight."""
