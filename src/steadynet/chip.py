@@ -165,7 +165,9 @@ def program(
         where = noise_device or source.device
         errors = Source(seed, stream, draw, pass_, prefix + mapped.name, where, mirrored, read)
         with torch.no_grad():
-            value = program_tensor(source, device, errors, _buffer(buffers, mapped.name, source))
+            value = program_tensor(
+                source, device, errors, _buffer(buffers, mapped.name, source), matrix=mapped.matrix
+            )
         tensors[mapped.name] = pass_through(source, value)
     return Chip(tensors, Draw(seed, stream, draw, pass_, mirrored, read), placed)
 

@@ -12,6 +12,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "ray": ("ray",),
     "study": ("optuna", "plotly", "pandas", "pyarrow"),
     "tensorboard": ("tensorboard",),
+    "hdf5": ("h5py",),
 }
 
 

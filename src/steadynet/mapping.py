@@ -17,6 +17,7 @@ from torch.nn.utils import parametrize, prune
 
 from steadynet.errors import SteadyNetError, unknown
 from steadynet.nvm.device import Device
+from steadynet.nvm.matrix import PLAIN, Matrix
 
 # Parameters that lie on devices, by layer type; a name that ends in "_l" goes on with the layer's number.
 # Subclasses follow their base; parameters that they add do not.
@@ -53,6 +54,8 @@ class MappedTensor:
             a pattern).
         aliases: Its other names, where the model ties it. All share one programming.
         devices: NVM devices that it takes, J in each of two sign crossbars: 2 J · weights.
+        matrix: How it lies on crossbars.
+        crossbars: How many it takes, those of both signs.
     """
 
     name: str
@@ -60,6 +63,8 @@ class MappedTensor:
     kind: str
     aliases: tuple[str, ...]
     devices: int
+    matrix: Matrix = PLAIN
+    crossbars: int = 0
 
     @property
     def weights(self) -> int:
@@ -153,8 +158,7 @@ def layout(
     Raises:
         SteadyNetError: If nothing would be mapped, a pattern matches no parameter, or the model has a
             part that cannot be programmed (TorchScript, a data-parallel wrapper, a layer whose weight is
-            computed by a hook or a parametrisation): such a part would stay clean unnoticed. Also for a
-            transposed convolution at scale "channel".
+            computed by a hook or a parametrisation): such a part would stay clean unnoticed.
     """
     if not isinstance(model, nn.Module):
         raise SteadyNetError(f"model must be a torch.nn.Module, got {type(model).__name__}")
@@ -181,14 +185,10 @@ def layout(
             kind, reason = None, f"its dtype {parameter.dtype} is no floating point"
         shape = tuple(parameter.shape)
         if kind:
-            owner = places[0][1]
-            if device.scale == "channel" and isinstance(owner, _TRANSPOSED):
-                raise SteadyNetError(
-                    f"{all_names[0]} ({type(owner).__name__}) holds its output channels in the second dimension, "
-                    "which scale 'channel' cannot span: take scale 'tensor', or exclude it by name"
-                )
             devices = 2 * device.slices * parameter.numel()
-            mapped.append(MappedTensor(all_names[0], shape, kind, all_names[1:], devices))
+            matrix = _matrix(places[0][1], shape)
+            crossbars = 2 * sum(1 for _ in matrix.tiles(shape, device.tile_weights))
+            mapped.append(MappedTensor(all_names[0], shape, kind, all_names[1:], devices, matrix, crossbars))
         else:
             digital.append(DigitalTensor(all_names[0], shape, reason))
     if not mapped and not allow_none:
@@ -261,6 +261,13 @@ def _verdict(owner: nn.Module, key: str) -> tuple[str | None, str]:
     if isinstance(owner, _NORMS) or "norm" in kind_name.lower():
         return None, f"norm ({kind_name})"
     return None, f"{kind_name} has no rule for {key!r}"
+
+
+def _matrix(owner: nn.Module, shape: tuple[int, ...]) -> Matrix:
+    """Return how a parameter of a layer lies on crossbars."""
+    if isinstance(owner, nn.modules.conv._ConvNd) and len(shape) > 1:  # pyright: ignore[reportPrivateUsage] (torch names no public base)
+        return Matrix(owner.groups, isinstance(owner, _TRANSPOSED))
+    return Matrix(input_major=isinstance(owner, nn.Embedding | nn.EmbeddingBag))
 
 
 def _matches(names: tuple[str, ...], patterns: Sequence[str]) -> bool:

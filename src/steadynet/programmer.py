@@ -43,7 +43,8 @@ class Programmer:
             # Their targets would else lie in the weights' own memory, and follow them.
             weights = {name: weight.clone() for name, weight in weights.items()}
         self._reads = device.read_noise
-        self._targets = {name: Target.of(weight, device) for name, weight in weights.items()}
+        matrices = {mapped.name: mapped.matrix for mapped in layout}
+        self._targets = {name: Target.of(weight, device, matrices[name]) for name, weight in weights.items()}
         self._dtypes = {name: dtype or parameters[name].dtype for name in layout.names}
         self._held: dict[str, Tensor] = {}
 

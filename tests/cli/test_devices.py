@@ -123,3 +123,46 @@ def test_a_device_file_that_is_there_is_kept(table: Path, capsys: pytest.Capture
     assert (table.parent / "lab.yaml").read_bytes() == before
     assert main(["devices", "fit", "lab.csv", "--overwrite"]) == 0
     assert (table.parent / "lab.yaml").read_bytes() != before
+
+
+def test_a_chip_is_exported_and_imported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(
+        tmp_path,
+        "train",
+        *SMALL,
+        "--recipe",
+        "noise",
+        "--epochs",
+        "2",
+        "--sigma-d",
+        "0.3",
+        "--path",
+        "device",
+        "--out",
+        "r",
+    )
+    done = run(tmp_path, "export", "r", "--chips", "0", "1", "--hdf5", "--out", "x")
+    for name in ("levels.npz", "levels.h5", "chip-0.npz", "chip-1.npz"):
+        assert name in done.stdout
+    run(tmp_path, "evaluate", "r", "--sigma-d", "0.3", "--draws", "2", "--no-progress", "--out", "e")
+    rows: list[dict[str, Any]] = json.loads((tmp_path / "e" / "results.json").read_text())["rows"]
+    for draw in (0, 1):
+        done = run(tmp_path, "import", f"x/chip-{draw}.npz", "--run", "r", "--json", "i.json")
+        told = json.loads((tmp_path / "i.json").read_text())
+        accuracy = told["networks"][f"chip-{draw}.npz"]["accuracy"]
+        assert accuracy == pytest.approx(rows[0]["accuracy_values"][draw]), "the very chip of the evaluation"
+        assert f"{100 * accuracy:.2f}" in done.stdout
+        assert told["errors"]["fc2.weight"] == pytest.approx(0.3 * 0.77763, rel=0.1)
+    capsys.readouterr()
+    assert "name the training" in refused(capsys, "import", "x/chip-0.npz")
+    assert "programmed to other levels" in refused(
+        capsys, "import", "x/chip-0.npz", "--run", "r", "--weight-bits", "6"
+    )
+    assert "there is no file" in refused(capsys, "import", "x/chip-7.npz", "--run", "r")
+    assert "--sigma-d is that of simulated chips" in refused(
+        capsys, "export", "r", "--sigma-d", "0.1", "--out", "y"
+    )
+    assert not (tmp_path / "y").exists()

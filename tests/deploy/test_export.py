@@ -29,7 +29,7 @@ def test_all_files_are_there_with_their_checksums(tmp_path: Path) -> None:
     written = export(model, DEVICE, out, formats=FORMATS, example=EXAMPLE, metadata={"run": "runs/σ"})
     assert [file.format for file in written] == list(FORMATS)
     assert sorted(path.name for path in out.iterdir()) == [
-        "backbone.onnx", "backbone.pt", "backbone.safetensors", "export.json", "levels.npz",
+        "backbone.onnx", "backbone.pt", "backbone.safetensors", "export.json", "levels.h5", "levels.npz",
     ]  # fmt: skip
     for file in written:
         content = (out / file.path).read_bytes()
@@ -59,9 +59,21 @@ def test_export_json_tells_files_device_and_what_lies_where(tmp_path: Path) -> N
     assert "0.2" in told["device"]["variation"]
     # J = 2 devices in each of two crossbars.
     assert told["mapped"] == [
-        {"name": "conv1.weight", "shape": [4, 1, 3, 3], "kind": "convolution", "devices": 36 * 4},
-        {"name": "conv2.weight", "shape": [6, 4, 3, 3], "kind": "convolution", "devices": 216 * 4},
-        {"name": "fc.weight", "shape": [3, 96], "kind": "linear", "devices": 288 * 4},
+        {
+            "name": "conv1.weight",
+            "shape": [4, 1, 3, 3],
+            "kind": "convolution",
+            "devices": 36 * 4,
+            "crossbars": 2,
+        },
+        {
+            "name": "conv2.weight",
+            "shape": [6, 4, 3, 3],
+            "kind": "convolution",
+            "devices": 216 * 4,
+            "crossbars": 2,
+        },
+        {"name": "fc.weight", "shape": [3, 96], "kind": "linear", "devices": 288 * 4, "crossbars": 2},
     ]
     names = {entry["name"] for entry in told["digital"]} | {entry["name"] for entry in told["mapped"]}
     assert names == {name for name, _ in model.named_parameters()}

@@ -26,7 +26,7 @@ from training.small import small_net
 
 PAGE = Path(__file__).parents[2] / "docs" / "levels.md"
 BITS = [(1, 1), (4, 2), (6, 3), (8, 1), (8, 2), (8, 8), (9, 3), (10, 5), (12, 4), (16, 2), (16, 16)]
-SCALES: list[Scale] = ["tensor", "channel"]
+SCALES: list[Scale] = ["tensor", "channel", "tile"]
 
 
 def net() -> nn.Module:
@@ -150,42 +150,61 @@ def test_the_layout_is_as_the_page_says(
     model = net()
     save_levels(levels_of(model, device(bits, scale)), tmp_path / "levels.npz")
     header, arrays = read_plainly(tmp_path / "levels.npz")
-    assert list(header) == ["format", "version", "weight_bits", "device_bits", "scale", "tensors"]
-    assert (header["format"], header["version"]) == ("steadynet-levels", 1)
+    assert list(header) == [
+        "format", "version", "weight_bits", "device_bits", "scale", "crossbars", "on_off_ratio", "tile", "tensors",
+    ]  # fmt: skip
+    assert (header["format"], header["version"]) == ("steadynet-levels", 2)
+    assert (header["crossbars"], header["on_off_ratio"], header["tile"]) == ("one", None, [256, 256])
     assert (header["weight_bits"], header["device_bits"], header["scale"]) == (*bits, scale)
     parameters = dict(model.named_parameters())
     names = ["small.conv1.weight", "small.conv2.weight", "small.fc.weight"]
     names += ["zero.weight", "row.weight", "embedding.weight"]
     assert [entry["name"] for entry in header["tensors"]] == names
-    kinds = {"positive", "negative", "max_abs"}
+    kinds = {"positive", "negative", "max_abs", "tiles"}
     assert set(arrays) == {f"{index:04d}.{kind}" for index in range(len(names)) for kind in kinds}
     for index, entry in enumerate(header["tensors"]):
         weight = parameters[entry["name"]].detach()
         shape = tuple(weight.shape)
-        assert set(entry) == {"name", "shape", "arrays", "sha256"}
+        assert set(entry) == {
+            "name", "shape", "groups", "rows", "columns", "input_major", "arrays", "sha256",
+        }  # fmt: skip
+        first = entry["name"] == "embedding.weight"
+        rows, columns = shape[0], weight.numel() // shape[0]
+        assert (entry["groups"], entry["rows"], entry["columns"]) == (
+            (1, rows, columns) if first else (1, columns, rows)
+        )
+        assert entry["input_major"] == first
+        # All of them fit one pair of crossbars.
+        tiles = arrays[entry["arrays"]["tiles"]]
+        assert tiles.dtype.str == "<i4"
+        assert tiles.tolist() == [[index, 0, 0, entry["rows"], 0, entry["columns"]]]
         assert tuple(entry["shape"]) == shape
         assert entry["arrays"] == {kind: f"{index:04d}.{kind}" for kind in kinds}
         for kind in kinds:
             array = arrays[entry["arrays"][kind]]
             text = f"{array.dtype.str}{array.shape}".encode()
             assert hashlib.sha256(text + array.tobytes("C")).hexdigest() == entry["sha256"][kind]
-            if kind != "max_abs":
+            if kind in ("positive", "negative"):
                 assert array.dtype.str == dtype
                 assert array.shape == (bits[0] // bits[1], *shape)
         maximum = arrays[entry["arrays"]["max_abs"]]
         assert maximum.dtype.str == "<f4"
-        rows = weight.flatten(1).abs().amax(1).numpy()
         if scale == "channel":
-            assert maximum.shape == (shape[0], *[1] * (len(shape) - 1))
-            assert (maximum.ravel() == rows).all()
+            # An embedding's outputs are its second dimension.
+            dims = [d for d in range(len(shape)) if d != int(first)]
+            assert maximum.shape == tuple(1 if d in dims else size for d, size in enumerate(shape))
+            assert (maximum == weight.abs().amax(dims, keepdim=True).numpy()).all()
+        elif scale == "tile":
+            assert maximum.shape == shape
+            assert (maximum == weight.abs().max().item()).all()
         else:
             assert maximum.shape == ()
-            assert maximum == rows.max()
+            assert maximum == weight.abs().max().item()
 
 
 def test_the_pages_few_lines_give_the_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page's code, as it stands there: a file is made, and read by NumPy alone."""
-    make, read = re.findall(
+    make, read, *_ = re.findall(
         r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
     assert "steadynet" not in read

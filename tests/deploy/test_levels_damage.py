@@ -95,10 +95,10 @@ def test_a_changed_array_does_not_match_its_checksum(key: str, whole: Path) -> N
         (put("0000.max_abs", lambda a: np.ones((3, 1), np.float32)), r"max_abs of 0.weight is \(3, 1\)"),
         (lambda _, arrays: arrays.pop("0001.positive"), "lacks positive of 1.weight: it was cut"),
         (
-            lambda header, _: header.update(version=2),
-            "'steadynet-levels' version 2, not 'steadynet-levels' v",
+            lambda header, _: header.update(version=1),
+            "'steadynet-levels' version 1, not 'steadynet-levels' v",
         ),
-        (lambda header, _: header.update(format="other"), "is 'other' version 1"),
+        (lambda header, _: header.update(format="other"), "is 'other' version 2"),
         (lambda header, _: header.update(weight_bits=7), r"device_bits \(K\) = 2 does not divide"),
         (lambda header, _: header.update(weight_bits="8"), r"weight_bits \(M\) must be an integer"),
         (lambda header, _: header.update(device_bits=1), "its header says"),
@@ -109,6 +109,11 @@ def test_a_changed_array_does_not_match_its_checksum(key: str, whole: Path) -> N
         (lambda header, _: header["tensors"][0].update(shape=3), "lacks or garbles"),
         (lambda header, _: header["tensors"][0]["arrays"].pop("max_abs"), "lacks or garbles 'max_abs'"),
         (lambda header, _: header["tensors"][0].update(name=["a"]), "lacks or garbles"),
+        (lambda header, _: header.update(crossbars="three"), "unknown crossbars 'three'"),
+        (lambda header, _: header.update(tile=[256, 2]), "a tile of 2 columns is smaller than one weight"),
+        (lambda header, _: header.update(tile=[1, 256]), "tiles of 0.weight do not cover its matrix"),
+        (lambda header, _: header["tensors"][0].update(rows=5), "matrix of 0.weight is not that of a weight"),
+        (put("0000.tiles", lambda a: a + 1), "tiles of 0.weight do not cover its matrix"),
     ],
 )
 def test_a_file_that_contradicts_its_format_is_refused(change: Change, told: str, whole: Path) -> None:

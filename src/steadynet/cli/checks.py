@@ -87,14 +87,7 @@ def checked(options: Options) -> Checked:
 
     asked = options[CheckOptions]
     weights = trained_weights(Path(asked.run or ""))
-    sigma_d = asked.sigma_d
-    if sigma_d is None:
-        saved = saved_options(run_folder({"run": asked.run}) or weights.parent).get("sigma_d")
-        if not isinstance(saved, int | float) or not saved > 0:
-            raise SteadyNetError(
-                f"{asked.run} tells no sigma_d above 0 that it was trained for: give --sigma-d"
-            )
-        sigma_d = float(saved)
+    sigma_d = trained_sigma_d(asked.run or "", weights, asked.sigma_d)
     if asked.out is not None:
         check_folder(Path(asked.out), overwrite=asked.overwrite)
         check_apart(Path(asked.out), weights, *inputs(options[DataOptions]))
@@ -103,6 +96,20 @@ def checked(options: Options) -> Checked:
     load_state(model, weights)
     check_model(model, data)
     return Checked(model, data, options[DeviceOptions].build(sigma_d), weights.parent.name or weights.name)
+
+
+def trained_sigma_d(run: str, weights: Path, asked: float | None) -> float:
+    """Return the σ_d that is asked for, or that of a run's training.
+
+    Raises:
+        SteadyNetError: If none is asked for, and the run tells none.
+    """
+    if asked is not None:
+        return asked
+    saved = saved_options(run_folder({"run": run}) or weights.parent).get("sigma_d")
+    if not isinstance(saved, int | float) or not saved > 0:
+        raise SteadyNetError(f"{run} tells no sigma_d above 0 that it was trained for: give --sigma-d")
+    return float(saved)
 
 
 def write(

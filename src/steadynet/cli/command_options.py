@@ -52,12 +52,20 @@ class ExportOptions:
     Args:
         run: Folder of a finished training, or a file of weights; --run may be left out.
         onnx: Also write the clean backbone as ONNX and check it in ONNX Runtime (extra onnx).
+        hdf5: Also write the levels as HDF5 (extra hdf5).
+        chips: Draws of simulated chips whose conductances are written too, and as ONNX with --onnx; 0 is the first.
+        sigma_d: σ_d of those chips; that of the training by default.
+        seed: Seed of those chips.
         out: Folder for the files.
         overwrite: Empty the folder if it already holds something.
     """
 
     run: str | None = None
     onnx: bool = False
+    hdf5: bool = False
+    chips: list[int] | None = None
+    sigma_d: float | None = None
+    seed: int = 0
     out: str = "export"
     overwrite: bool = False
 
@@ -66,6 +74,17 @@ class ExportOptions:
             raise SteadyNetError("name what to export: steadynet export RUN, a run's folder or a file")
         if self.onnx:
             require_extra("onnx", "--onnx")
+        if self.hdf5:
+            require_extra("hdf5", "--hdf5")
+        for draw in self.chips or ():
+            check_integer("--chips", draw, at_least=0)
+        if self.sigma_d is not None:
+            check_number("--sigma-d", self.sigma_d, at_least=0)
+            if self.chips is None:
+                raise SteadyNetError(
+                    "--sigma-d is that of simulated chips: name some by --chips, or leave it out"
+                )
+        check_integer("--seed", self.seed, at_least=0)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from steadynet.cli.checks import trained_sigma_d
 from steadynet.cli.command_options import ExportOptions
 from steadynet.cli.parser import Command, Options, parse, run_folder
 from steadynet.cli.runs import trained_weights
@@ -23,6 +25,7 @@ COMMAND = Command(
     inherits=(DataOptions, ModelOptions, DeviceOptions),
     examples=(
         "steadynet export runs/noise --out runs/noise-export",
+        "steadynet export runs/noise --chips 0 1 --hdf5 --out runs/noise-chips",
         "steadynet export runs/noise --onnx --weight-bits 6 --device-bits 3 --out runs/noise-6-bits",
     ),
 )
@@ -37,11 +40,33 @@ def main(argv: Sequence[str]) -> int:
     weights = trained_weights(Path(asked.run or ""))
     check_folder(Path(asked.out), overwrite=asked.overwrite)
     check_apart(Path(asked.out), weights, *inputs(options[DataOptions]))
-    export(options, weights, Path(asked.out), onnx=asked.onnx, overwrite=asked.overwrite)
+    sigma_d = 0.0 if asked.chips is None else trained_sigma_d(asked.run or "", weights, asked.sigma_d)
+    chips = Chips(tuple(asked.chips or ()), sigma_d, asked.seed)
+    export(
+        options,
+        weights,
+        Path(asked.out),
+        onnx=asked.onnx,
+        overwrite=asked.overwrite,
+        hdf5=asked.hdf5,
+        chips=chips,
+    )
     return 0
 
 
-def export(options: Options, weights: Path, out: Path, *, onnx: bool, overwrite: bool) -> None:
+@dataclass(frozen=True)
+class Chips:
+    """Simulated chips that are written too: their draws, σ_d and seed."""
+
+    draws: tuple[int, ...] = ()
+    sigma_d: float = 0.0
+    seed: int = 0
+
+
+def export(
+    options: Options, weights: Path, out: Path, *, onnx: bool, overwrite: bool, hdf5: bool = False,
+    chips: Chips = Chips(),
+) -> None:  # fmt: skip
     """Write the files and say which."""
     from steadynet.deploy import DEFAULT_FORMATS, load_state
     from steadynet.deploy import export as write
@@ -52,9 +77,11 @@ def export(options: Options, weights: Path, out: Path, *, onnx: bool, overwrite:
     check_model(model, data)
     written = write(
         model,
-        options[DeviceOptions].build(0.0),
+        options[DeviceOptions].build(chips.sigma_d),
         out,
-        formats=(*DEFAULT_FORMATS, "onnx") if onnx else DEFAULT_FORMATS,
+        formats=(*DEFAULT_FORMATS, *(["hdf5"] if hdf5 else []), *(["onnx"] if onnx else [])),
+        chips=chips.draws,
+        seed=chips.seed,
         example=images(data.test),
         overwrite=overwrite,
         metadata={"weights": str(weights), "options": options.config()},

@@ -17,6 +17,7 @@ COMMANDS = {
     "study": "run, look at and render studies: grids of trainings, resumable, on one machine or many",
     "demo": "compare on digits within minutes, then hand over the best network",
     "export": "hand over a trained network: weights, conductance levels, ONNX",
+    "import": "tell what accuracy a chip has whose conductances were measured",
     "write-verify": "write-verify a part of the weights, and tell what accuracy that buys",
     "layers": "tell which layer's errors cost the accuracy",
     "recalibrate": "recalibrate BatchNorm on each chip, and tell how many images that needs",
@@ -68,7 +69,9 @@ def _dispatch(words: list[str]) -> int:
     if words[0] not in COMMANDS:
         kind = "option" if words[0].startswith("-") else "command"
         raise unknown(kind, words[0], ("--help", "--version") if kind == "option" else COMMANDS)
-    command = importlib.import_module(f"steadynet.cli.{words[0].replace('-', '_')}")
+    # A module cannot be called import.
+    module = "import_chip" if words[0] == "import" else words[0].replace("-", "_")
+    command = importlib.import_module(f"steadynet.cli.{module}")
     code: int = command.main(words[1:])
     return code
 

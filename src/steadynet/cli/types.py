@@ -8,7 +8,7 @@ from steadynet.cli.words import OptionKind
 from steadynet.options.types import members
 
 # Options that name a file or folder.
-PATHS = ("out", "run", "against", "init", "data_root", "file")
+PATHS = ("out", "run", "against", "init", "data_root", "file", "json", "fault_map")
 
 
 def is_switch(kind: Any) -> bool:

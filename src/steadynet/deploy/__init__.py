@@ -4,6 +4,13 @@ from steadynet.deploy.curvature import cross_entropy_curvature, squared_error_cu
 from steadynet.deploy.export import DEFAULT_FORMATS, FORMATS, Exported, export
 from steadynet.deploy.layers import Layer, Layers, layer_sensitivity
 from steadynet.deploy.levels import Levels, TensorLevels, levels_of, load_levels, save_levels
+from steadynet.deploy.measured_chip import (
+    MeasuredChip,
+    load_measured,
+    save_measured,
+    simulated_chip,
+    with_weights,
+)
 from steadynet.deploy.recalibration import (
     Recalibrated,
     Recalibration,
@@ -22,6 +29,7 @@ __all__ = [
     "Layer",
     "Layers",
     "Levels",
+    "MeasuredChip",
     "Recalibrated",
     "Recalibration",
     "Selected",
@@ -35,6 +43,7 @@ __all__ = [
     "layer_sensitivity",
     "levels_of",
     "load_levels",
+    "load_measured",
     "load_state",
     "read_state",
     "recalibrated_statistics",
@@ -42,10 +51,13 @@ __all__ = [
     "residual_std",
     "save_backbone",
     "save_levels",
+    "save_measured",
     "save_state_dict",
     "selective_write_verify",
+    "simulated_chip",
     "squared_error_curvature",
     "weight_curvature",
+    "with_weights",
     "worst_case",
     "write_verify",
 ]

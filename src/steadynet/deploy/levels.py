@@ -1,9 +1,8 @@
-"""The target conductance levels of every device, as one file. Its layout is documented in docs/levels.md."""
+"""The target conductance level of every device, and which crossbar holds it. docs/levels.md has the file's layout."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from steadynet.deploy.archive import Archive, damaged, read_archive, write_archive
 from steadynet.errors import SteadyNetError, check_choice
-from steadynet.files import write_atomically
 from steadynet.mapping import check_finite, layout
-from steadynet.nvm.device import Device
+from steadynet.nvm.device import CROSSBARS, Device
+from steadynet.nvm.device import Crossbars as CrossbarMode
+from steadynet.nvm.matrix import PLAIN, Matrix
 from steadynet.nvm.quantize import SCALES, Scale, from_codes, max_abs, to_codes
-from steadynet.nvm.slicing import Crossbars, check_bits, from_crossbars, to_crossbars
+from steadynet.nvm.slicing import Crossbars, check_bits, from_crossbars, slice_levels
 
 FORMAT = "steadynet-levels"
-VERSION = 1
-HEADER = "header"
+VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,21 +31,43 @@ class TensorLevels:
 
     Attributes:
         crossbars: Target levels of both crossbars, each [J, *weight's shape], least significant slice first.
-        maximum: max|W|, float32 () or [C, 1, …].
+        maximum: max|W|, float32, broadcastable to the weight.
+        matrix: How the weight lies on crossbars.
     """
 
     crossbars: Crossbars
     maximum: Tensor
+    matrix: Matrix = PLAIN
 
 
 @dataclass(frozen=True, eq=False)
 class Levels:
-    """The target levels of a whole network, by parameter name."""
+    """The target levels of a whole network, by parameter name.
+
+    Attributes:
+        weight_bits: M.
+        device_bits: K.
+        scale: What shares one max|W|.
+        tensors: The devices of each weight tensor.
+        crossbars: How a sign lies in two crossbars; see `Device`.
+        on_off_ratio: Largest conductance over that of level 0; None for a level 0 that conducts nothing.
+        tile: Rows and columns of a crossbar, in devices.
+    """
 
     weight_bits: int
     device_bits: int
     scale: Scale
     tensors: dict[str, TensorLevels]
+    crossbars: CrossbarMode = "one"
+    on_off_ratio: float | None = None
+    tile: tuple[int, int] = (256, 256)
+
+    def device(self) -> Device:
+        """Return a device without error that holds such levels."""
+        return Device(
+            self.weight_bits, self.device_bits, scale=self.scale, crossbars=self.crossbars,
+            on_off_ratio=self.on_off_ratio, tile=self.tile,
+        )  # fmt: skip
 
     def weights(self) -> dict[str, Tensor]:
         """Return the quantised weights that error-free devices would hold, float32."""
@@ -55,6 +77,9 @@ class Levels:
             )
             for name, held in self.tensors.items()
         }
+
+    def __str__(self) -> str:
+        return f"{len(self.tensors)} tensors, M = {self.weight_bits}, K = {self.device_bits}"
 
 
 def levels_of(model: nn.Module, device: Device) -> Levels:
@@ -70,51 +95,46 @@ def levels_of(model: nn.Module, device: Device) -> Levels:
         weight = parameters[mapped.name].detach().cpu().contiguous()
         # As programming does: half precision is computed in float32, and float64 as it is.
         weight = weight.to(torch.promote_types(weight.dtype, torch.float32))
-        maximum = max_abs(weight, device.scale)
+        maximum = max_abs(weight, device.scale, mapped.matrix, device.tile_weights)
         codes = to_codes(weight, maximum, device.weight_bits)
-        tensors[mapped.name] = TensorLevels(
-            to_crossbars(codes, device.weight_bits, device.device_bits), maximum.float()
-        )
-    return Levels(device.weight_bits, device.device_bits, device.scale, tensors)
+        tensors[mapped.name] = TensorLevels(_crossbars(codes, device), maximum.float(), mapped.matrix)
+    return Levels(
+        device.weight_bits, device.device_bits, device.scale, tensors, device.crossbars, device.on_off_ratio, device.tile
+    )  # fmt: skip
 
 
 def save_levels(levels: Levels, path: Path) -> None:
-    """Write `levels` as NPZ, with a checksum of every array, whole or not at all."""
+    """Write `levels` as NPZ, or as HDF5 where the name ends in .h5, with a checksum of every array, whole or not at all."""
     dtype = np.uint8 if levels.device_bits <= 8 else np.uint16
-    arrays: dict[str, NDArray[Any]] = {}
-    entries: list[dict[str, Any]] = []
-    for index, (name, held) in enumerate(levels.tensors.items()):
-        own = {
-            f"{index:04d}.positive": held.crossbars.positive.numpy().astype(dtype),
-            f"{index:04d}.negative": held.crossbars.negative.numpy().astype(dtype),
-            f"{index:04d}.max_abs": held.maximum.numpy().astype(np.float32),
+    tile = levels.device().tile_weights
+    tensors: dict[str, dict[str, NDArray[Any]]] = {}
+    about: dict[str, dict[str, Any]] = {}
+    crossbar = 0
+    for name, held in levels.tensors.items():
+        shape = tuple(held.crossbars.positive.shape[1:])
+        tiles = [(crossbar + index, *part) for index, part in enumerate(held.matrix.tiles(shape, tile))]
+        crossbar += len(tiles)
+        tensors[name] = {
+            "positive": held.crossbars.positive.numpy().astype(dtype),
+            "negative": held.crossbars.negative.numpy().astype(dtype),
+            "max_abs": held.maximum.numpy().astype(np.float32),
+            "tiles": np.array(tiles, dtype=np.int32),
         }
-        arrays |= own
-        entries.append(
-            {
-                "name": name,
-                "shape": list(held.crossbars.positive.shape[1:]),
-                "arrays": {key.partition(".")[2]: key for key in own},
-                "sha256": {key.partition(".")[2]: _checksum(array) for key, array in own.items()},
-            }
-        )
+        groups, rows, columns = held.matrix.size(shape)
+        about[name] = {
+            "shape": list(shape), "groups": groups, "rows": rows, "columns": columns, "input_major": held.matrix.input_major,
+        }  # fmt: skip
     header = {
         "format": FORMAT,
         "version": VERSION,
         "weight_bits": levels.weight_bits,
         "device_bits": levels.device_bits,
         "scale": levels.scale,
-        "tensors": entries,
+        "crossbars": levels.crossbars,
+        "on_off_ratio": levels.on_off_ratio,
+        "tile": list(levels.tile),
     }
-    text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    # Typed loosely: NumPy's own options are keywords too, and no array has a name of theirs.
-    named: dict[str, Any] = {HEADER: text, **arrays}
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **named)
-
-    write_atomically(path, write)
+    write_archive(path, Archive(header, about, tensors))
 
 
 def load_levels(path: Path) -> Levels:
@@ -123,69 +143,69 @@ def load_levels(path: Path) -> Levels:
     Raises:
         SteadyNetError: If the file is missing, damaged, of another format, or contradicts itself.
     """
-    if not path.is_file():
-        raise SteadyNetError(f"there is no file {path} of conductance levels")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays: dict[str, NDArray[Any]] = {name: archive[name] for name in archive.files}
-        header: dict[str, Any] = json.loads(arrays[HEADER].tobytes())
-        kind, version = header["format"], header["version"]
-    except Exception as error:  # NumPy, zipfile and zlib have many ways to say that a file is damaged.
-        raise SteadyNetError(
-            f"{path} is no readable file of conductance levels ({type(error).__name__}): it is cut, damaged or foreign"
-        ) from error
-    if kind != FORMAT or version != VERSION:
-        raise SteadyNetError(f"{path} is {kind!r} version {version!r}, not {FORMAT!r} version {VERSION}")
-    try:
-        weight_bits, device_bits, scale = header["weight_bits"], header["device_bits"], header["scale"]
-        check_bits(weight_bits, device_bits)
-        check_choice("scale", scale, SCALES)
-        tensors = {
-            entry["name"]: _tensor(path, entry, arrays, weight_bits // device_bits, 2**device_bits - 1)
-            for entry in header["tensors"]
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise SteadyNetError(f"{path}: its header lacks or garbles {error}: the file was altered") from error
-    return Levels(weight_bits, device_bits, scale, tensors)
+    archive = read_archive(
+        path, FORMAT, VERSION, "conductance levels", ("positive", "negative", "max_abs", "tiles")
+    )
+    header = archive.header
+    with damaged(path):
+        check_bits(header["weight_bits"], header["device_bits"])
+        check_choice("scale", header["scale"], SCALES)
+        check_choice("crossbars", header["crossbars"], CROSSBARS)
+        found = Levels(
+            header["weight_bits"], header["device_bits"], header["scale"], {}, header["crossbars"],
+            header["on_off_ratio"], tuple(header["tile"]),
+        )  # fmt: skip
+        device = found.device()
+        for name, arrays in archive.tensors.items():
+            found.tensors[name] = _tensor(path, name, archive.about[name], arrays, device)
+    return found
+
+
+def _crossbars(codes: Tensor, device: Device) -> Crossbars:
+    """Return the target levels of the positive and of the negative crossbar."""
+    sides = [
+        slice_levels(magnitude, device.weight_bits, device.device_bits)
+        for magnitude in device.sides(codes.abs())
+    ]
+    own, other = sides[0], sides[1] if len(sides) > 1 else torch.zeros_like(sides[0])
+    # Weight 0 counts as positive.
+    return Crossbars(torch.where(codes < 0, other, own), torch.where(codes < 0, own, other))
 
 
 def _tensor(
-    path: Path, entry: dict[str, Any], arrays: dict[str, NDArray[Any]], slices: int, top: int
+    path: Path, name: str, about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], device: Device
 ) -> TensorLevels:
-    """Return the devices of one tensor, checked against its entry in the header."""
-    name, shape = entry["name"], tuple(entry["shape"])
-    found: dict[str, NDArray[Any]] = {}
-    for kind in ("positive", "negative", "max_abs"):
-        key = entry["arrays"][kind]
-        if key not in arrays:
-            raise SteadyNetError(f"{path} lacks {kind} of {name}: it was cut")
-        found[kind] = arrays[key]
-        if _checksum(found[kind]) != entry["sha256"][kind]:
-            raise SteadyNetError(
-                f"{path}: {kind} of {name} does not match its checksum: the file was altered"
-            )
+    """Return the devices of one tensor, checked against what its header says."""
+    shape, top = tuple(about["shape"]), device.max_level
     sides: list[Tensor] = []
     for kind in ("positive", "negative"):
-        array = found[kind]
+        array = arrays[kind]
         if array.dtype.str not in ("|u1", "<u2"):
             raise SteadyNetError(f"{path}: {kind} of {name} is {array.dtype}, not uint8 or uint16")
-        if array.shape != (slices, *shape):
+        if array.shape != (device.slices, *shape):
             raise SteadyNetError(
-                f"{path}: {kind} of {name} is {array.shape}, its header says {(slices, *shape)}"
+                f"{path}: {kind} of {name} is {array.shape}, its header says {(device.slices, *shape)}"
             )
         if array.size and int(array.max()) > top:
             raise SteadyNetError(
                 f"{path}: {kind} of {name} has level {int(array.max())}, above 2^K − 1 = {top}"
             )
         sides.append(torch.from_numpy(array.astype(np.int64)))
-    maximum = found["max_abs"]
+    maximum = arrays["max_abs"]
     if maximum.dtype != np.float32 or not bool(np.isfinite(maximum).all()) or bool((maximum < 0).any()):
         raise SteadyNetError(f"{path}: max_abs of {name} must be finite float32 ≥ 0")
-    if maximum.shape not in ((), (*shape[:1], *[1] * (len(shape) - 1))):
+    if maximum.ndim not in (0, len(shape)) or any(
+        m not in (1, s) for m, s in zip(maximum.shape, shape, strict=False)
+    ):
         raise SteadyNetError(f"{path}: max_abs of {name} is {maximum.shape}, the weight {shape}")
-    return TensorLevels(Crossbars(*sides), torch.from_numpy(maximum))
-
-
-def _checksum(array: NDArray[Any]) -> str:
-    head = f"{array.dtype.str}{array.shape}".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
+    matrix = Matrix(about["groups"], about["input_major"])
+    if matrix.size(shape) != (about["groups"], about["rows"], about["columns"]):
+        raise SteadyNetError(
+            f"{path}: the matrix of {name} is not that of a weight {shape}: the file was altered"
+        )
+    expected = list(matrix.tiles(shape, device.tile_weights))
+    if arrays["tiles"][:, 1:].tolist() != [list(part) for part in expected]:
+        raise SteadyNetError(
+            f"{path}: the tiles of {name} do not cover its matrix as crossbars of {device.tile} do"
+        )
+    return TensorLevels(Crossbars(*sides), torch.from_numpy(maximum), matrix)

@@ -19,6 +19,7 @@ from steadynet.errors import SteadyNetError, check_choice, check_integer, check_
 from steadynet.montecarlo.estimates import Estimate
 from steadynet.montecarlo.intervals import Values
 from steadynet.nvm.device import Device
+from steadynet.nvm.matrix import PLAIN, Matrix
 from steadynet.nvm.quantize import max_abs
 from steadynet.randomness import draw_generator
 
@@ -133,8 +134,10 @@ def selective_write_verify(
             if "sensitivity" in rankings
             else {}
         )
+        matrices = {mapped.name: mapped.matrix for mapped in layout}
         orders: dict[Ranking, Tensor] = {
-            ranking: order_of(ranking, parameters, device, sensitivity, seed) for ranking in rankings
+            ranking: order_of(ranking, parameters, device, sensitivity, seed, matrices)
+            for ranking in rankings
         }
         costs = sorted(set(nwc))
         found: dict[Ranking, Values] = {ranking: np.empty((3, len(costs), draws)) for ranking in rankings}
@@ -178,6 +181,7 @@ def order_of(
     device: Device,
     curvature: Mapping[str, Tensor],
     seed: int,
+    matrices: Mapping[str, Matrix] | None = None,
 ) -> Tensor:
     """Return the places of all weights, flattened one tensor after the other, the first to be verified first."""
     magnitude = torch.cat([weight.abs().flatten() for weight in weights.values()]).double().cpu().numpy()
@@ -187,11 +191,17 @@ def order_of(
     if ranking == "magnitude":
         return torch.from_numpy(np.argsort(-magnitude, kind="stable"))
     scaled = [
-        (curvature[name] * max_abs(weight, device.scale).square()).expand(weight.shape).flatten()
+        (curvature[name] * _largest(weight, device, (matrices or {}).get(name, PLAIN)).square())
+        .expand(weight.shape)
+        .flatten()
         for name, weight in weights.items()
     ]
     # The last key of lexsort comes first.
     return torch.from_numpy(np.lexsort((-magnitude, -torch.cat(scaled).double().cpu().numpy())))
+
+
+def _largest(weight: Tensor, device: Device, matrix: Matrix) -> Tensor:
+    return max_abs(weight, device.scale, matrix, device.tile_weights)
 
 
 def _mixed(chosen: Tensor, once: Mapping[str, Tensor], verified: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -172,7 +172,9 @@ class _Search:
     def __init__(self, held: Held, device: Device, norm: Norm, bound: float, seed: int) -> None:
         parameters = dict(held.model.named_parameters())
         with torch.no_grad():
-            targets = {name: Target.of(parameters[name], per_weight(device)) for name in held.layout.names}
+            targets = {
+                t.name: Target.of(parameters[t.name], per_weight(device), t.matrix) for t in held.layout
+            }
         self._held = held
         self._clean = {name: target.clean for name, target in targets.items()}
         self._std = {name: target.std.expand(target.clean.shape) for name, target in targets.items()}

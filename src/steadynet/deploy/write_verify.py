@@ -118,10 +118,11 @@ def write_verify(
     writes: dict[str, Tensor] = {}
     squares, devices = 0.0, 0
     with torch.no_grad():
-        for name in (layout or layout_of(model, device)).names:
+        for mapped in layout or layout_of(model, device):
+            name = mapped.name
             weight = parameters[name].detach()
             values = weight.contiguous().to(torch.promote_types(weight.dtype, torch.float32))
-            maximum = max_abs(values, device.scale)
+            maximum = max_abs(values, device.scale, mapped.matrix, device.tile_weights)
             codes = to_codes(values, maximum, device.weight_bits)
             generator = draw_generator(seed, stream, draw, PASS, name, "cpu")
             errors, counts = verified_errors(codes, device, tolerance, generator, limit)

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Self
 
-from steadynet.errors import SteadyNetError, check_choice, check_number
+from steadynet.errors import SteadyNetError, check_choice, check_integer, check_number
 from steadynet.nvm.composed import Composed, Effect
 from steadynet.nvm.conductance_law import ConductanceLaw
 from steadynet.nvm.device_law import DeviceLaw
@@ -41,7 +41,8 @@ class Device:
         variation: The law of the error, with its `sigma_d`.
         quantize: Whether weights are quantised to M bits. If not, the programmed weight is the clean one
             plus the error that the devices of its nearest code would have (the authors' code does so).
-        scale: max|W| "tensor" by tensor or output "channel" by channel.
+        scale: max|W| "tensor" by tensor, output "channel" by channel, or "tile" by tile.
+        tile: Rows and columns of a crossbar, in devices; a weight's J slices are J columns side by side.
         crossbars: How a sign lies in two crossbars. "one": only the crossbar of the weight's sign is read. "both": the other is
             too, its devices at level 0, which makes the std of a `Gaussian` √2 larger. "differential": both hold
             half of the largest code, one of them more and the other less by half of the weight's.
@@ -66,6 +67,7 @@ class Device:
     scale: Scale = "tensor"
     crossbars: Crossbars = "one"
     on_off_ratio: float | None = None
+    tile: tuple[int, int] = (256, 256)
     path: Path = "weight"
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -77,6 +79,17 @@ class Device:
         check_choice("crossbars", self.crossbars, CROSSBARS)
         if self.on_off_ratio is not None:
             check_number("on_off_ratio", self.on_off_ratio, above=1)
+        tile = self.tile
+        if isinstance(tile, str) or len(tile) != 2:
+            raise SteadyNetError(f"tile must be rows and columns of a crossbar, got {tile!r}")
+        for what, value in zip(("tile's rows", "tile's columns"), tile, strict=True):
+            check_integer(what, value, at_least=1)
+        object.__setattr__(self, "tile", tuple(tile))
+        if self.tile[1] < self.slices:
+            raise SteadyNetError(
+                f"a tile of {tile[1]} columns is smaller than one weight, whose {self.slices} slices lie side by side: "
+                f"take {self.slices} columns or more"
+            )
         if not isinstance(self.quantize, bool):
             raise SteadyNetError(f"quantize must be True or False, got {self.quantize!r}")
         for what in ("include", "exclude"):
@@ -170,6 +183,11 @@ class Device:
             return (magnitudes, magnitudes.new_zeros(magnitudes.shape))
         own = ((magnitudes + (self.max_code + 1)) / 2).floor().to(magnitudes.dtype)
         return (own, own - magnitudes)
+
+    @property
+    def tile_weights(self) -> tuple[int, int]:
+        """Rows and columns of a crossbar in weights."""
+        return self.tile[0], self.tile[1] // self.slices
 
     @property
     def sigma_d(self) -> float:

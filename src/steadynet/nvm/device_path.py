@@ -97,6 +97,10 @@ class Devices:
         settled = Settled(self._conductances(torch.stack(sides)), self._targets.new_ones(()))
         return self._after(self._fixed, settled, source)
 
+    def conductances(self, source: Source) -> Tensor:
+        """Return what a reading of one programming finds, relative to the largest [S, J, *shape], uncompensated."""
+        return self._after(self._read, self.settle(source), source).x
+
     def errors(self, settled: Settled, source: Source) -> Tensor:
         """Return each weight's error in code steps, as the source's reading of the devices has it."""
         read = self._after(self._read, settled, source)

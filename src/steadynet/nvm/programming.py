@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.code_tables import code_shift, code_std
 from steadynet.nvm.device_path import Devices, Settled, device_errors
+from steadynet.nvm.matrix import PLAIN, Matrix
 from steadynet.nvm.normals import standard_normal
 from steadynet.nvm.quantize import from_codes, lsb, max_abs, to_codes
 from steadynet.nvm.variation import Shifted
@@ -38,6 +39,7 @@ def program_tensor(
     out: Tensor | None = None,
     *,
     mirrored: bool = False,
+    matrix: Matrix = PLAIN,
 ) -> Tensor:
     """Return the weights that one programming of `weight` leaves, detached from it.
 
@@ -49,6 +51,7 @@ def program_tensor(
         out: Where they are written, a contiguous tensor of the weight's shape and device; a new one of its dtype if None.
         mirrored: Whether every normal that is drawn from a generator has the other sign: the same law, and, where errors are
             Gaussian, the very errors negated. A `Source` says so itself.
+        matrix: How the weight lies on crossbars, where channels or tiles have a scale of their own.
 
     Returns:
         `out`, or a tensor of the weight's shape, dtype and device, contiguous. A NaN weight makes NaN of all that
@@ -60,12 +63,12 @@ def program_tensor(
     import torch
 
     values = _wide(weight)
-    maximum = max_abs(values, device.scale)
+    maximum = max_abs(values, device.scale, matrix, device.tile_weights)
     out = torch.empty(values.shape, dtype=weight.dtype, device=values.device) if out is None else out
     if device.exact:
         return out.copy_(clean_tensor(values, maximum, device))
     if device.by_device or device.effects or isinstance(device.law, WeightLaw):
-        return Target.of(weight, device).program(source, out, mirrored=mirrored)
+        return Target.of(weight, device, matrix).program(source, out, mirrored=mirrored)
     generator, side = _drawn(source, mirrored)
     std, shift = _law_tables(device, values)
     table = (std * side, shift)
@@ -100,10 +103,10 @@ class Target:
     device: Device
 
     @classmethod
-    def of(cls, weight: Tensor, device: Device) -> Target:
+    def of(cls, weight: Tensor, device: Device, matrix: Matrix = PLAIN) -> Target:
         """Return the target of a weight tensor; see `program_tensor`."""
         values = _wide(weight)
-        maximum = max_abs(values, device.scale)
+        maximum = max_abs(values, device.scale, matrix, device.tile_weights)
         unit, none = lsb(maximum, device.weight_bits), maximum.new_zeros(())
         if device.exact:
             clean = clean_tensor(values, maximum, device)

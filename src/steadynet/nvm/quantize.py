@@ -9,21 +9,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from steadynet.errors import SteadyNetError
+from steadynet.nvm.matrix import PLAIN, Matrix
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Scale = Literal["tensor", "channel"]
-SCALES: tuple[Scale, ...] = ("tensor", "channel")
+Scale = Literal["tensor", "channel", "tile"]
+SCALES: tuple[Scale, ...] = ("tensor", "channel", "tile")
 
 
-def max_abs(weight: Tensor, scale: Scale = "tensor") -> Tensor:
+def max_abs(
+    weight: Tensor, scale: Scale = "tensor", matrix: Matrix = PLAIN, tile: tuple[int, int] | None = None
+) -> Tensor:
     """Return max|W|, the weight that a full conductance stands for.
 
     Args:
-        weight: Any tensor with at least one element. Its first dimension counts the output channels.
-        scale: "tensor" for one maximum, of shape (); "channel" for one per output channel, of shape
-            [C, 1, …, 1] (a weight of fewer than two dimensions has one maximum all the same).
+        weight: Any tensor with at least one element.
+        scale: "tensor" for one maximum, of shape (); "channel" for one per output channel, of shape [C, 1, …, 1], [1, C, 1, …, 1]
+            or, of grouped transposed convolutions, [I, C/g, 1, …, 1]; "tile" for one per tile, of the weight's shape. A weight of
+            fewer than two dimensions has one maximum all the same.
+        matrix: How the weight lies on crossbars.
+        tile: Rows and columns (of weights) of a tile; needed for "tile".
 
     Returns:
         The maximum, detached. Where all weights are zero it is 0; `from_codes` then gives zeros back.
@@ -38,6 +44,10 @@ def max_abs(weight: Tensor, scale: Scale = "tensor") -> Tensor:
     if weight.numel() == 0:
         raise SteadyNetError(f"a weight tensor of shape {tuple(weight.shape)} is empty: nothing to program")
     values = weight.detach()
+    if scale == "tile" and values.dim() >= 2:
+        return _by_tile(values, matrix, tile)
+    if scale == "channel" and values.dim() >= 2 and matrix.input_major:
+        return _by_second(values, matrix)
     if scale == "tensor" or values.dim() < 2:
         # aminmax makes no temporary of the weight's size, which abs().max() does, at 30 times the cost.
         low, high = torch.aminmax(values)
@@ -45,6 +55,27 @@ def max_abs(weight: Tensor, scale: Scale = "tensor") -> Tensor:
     rows = values.flatten(1)
     low, high = torch.aminmax(rows, dim=1)
     return torch.maximum(-low, high).view(-1, *[1] * (values.dim() - 1))
+
+
+def _by_second(values: Tensor, matrix: Matrix) -> Tensor:
+    """Return the maxima of output channels that the second dimension counts, group by group of the first."""
+    grouped = values.abs().reshape(matrix.groups, -1, *values.shape[1:])
+    over = (1, *range(3, grouped.dim()))
+    largest = grouped.amax(over, keepdim=True)
+    if matrix.groups == 1:
+        return largest[0]
+    return largest.expand(-1, grouped.shape[1], *[-1] * (grouped.dim() - 2)).flatten(0, 1)
+
+
+def _by_tile(values: Tensor, matrix: Matrix, tile: tuple[int, int] | None) -> Tensor:
+    if tile is None:
+        raise SteadyNetError("scale 'tile' needs the size of a tile")
+    whole = matrix.of(values.abs())
+    largest = whole.clone()
+    for part in matrix.tiles(tuple(values.shape), tile):
+        at = (part.group, slice(part.row, part.row_stop), slice(part.column, part.column_stop))
+        largest[at] = whole[at].max()
+    return matrix.back(largest, tuple(values.shape)).contiguous()
 
 
 def lsb(maximum: Tensor, weight_bits: int) -> Tensor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from steadynet.errors import SteadyNetError
 from steadynet.nvm.composed import Composed
 from steadynet.nvm.device import Device
 from steadynet.nvm.device_file import named_device
@@ -27,7 +28,8 @@ class DeviceOptions:
         device_bits: K, bits of one device; K divides M, and M/K devices hold a weight.
         rule: What decides how much a state-dependent device errs: its own level (device), or the whole
             weight, as in the authors' code (weight).
-        scale: Largest weight that the codes span: that of each tensor, or of each output channel.
+        scale: Largest weight that the codes span: that of each tensor, of each output channel, or of each crossbar tile.
+        tile: Rows and columns of a crossbar, in devices; a weight's slices lie side by side.
         quantize: Quantise weights to M bits.
         crossbars: Devices that are read of a sign pair: the one in use (one), both (both, std √2 larger), or both holding half of
             the weight and half of the range (differential).
@@ -49,7 +51,8 @@ class DeviceOptions:
     weight_bits: int = 8
     device_bits: int = 2
     rule: Literal["device", "weight"] = "device"
-    scale: Literal["tensor", "channel"] = "tensor"
+    scale: Literal["tensor", "channel", "tile"] = "tensor"
+    tile: list[int] = field(default_factory=lambda: [256, 256])
     quantize: bool = True
     crossbars: Literal["one", "both", "differential"] = "one"
     on_off_ratio: float | None = None
@@ -80,6 +83,7 @@ class DeviceOptions:
             variation=self._with_effects(named.at(sigma_d, self.rule)),
             quantize=self.quantize,
             scale=self.scale,
+            tile=_pair(self.tile),
             crossbars=self.crossbars,
             on_off_ratio=named.on_off_ratio if self.on_off_ratio is None else self.on_off_ratio,
             path=self.path,
@@ -105,3 +109,9 @@ class DeviceOptions:
             if effects
             else variation
         )
+
+
+def _pair(tile: list[int]) -> tuple[int, int]:
+    if len(tile) != 2:
+        raise SteadyNetError(f"--tile takes rows and columns, got {' '.join(map(str, tile)) or 'nothing'}")
+    return tile[0], tile[1]

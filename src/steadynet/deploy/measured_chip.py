@@ -1,0 +1,200 @@
+"""A chip as it was measured: the conductance of every device, and the network that it computes. Layout: docs/levels.md."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from steadynet.deploy.archive import Archive, checksum, damaged, read_archive, write_archive
+from steadynet.deploy.levels import Levels
+from steadynet.errors import SteadyNetError, check_number
+from steadynet.mapping import layout
+from steadynet.nvm.device import Device
+from steadynet.nvm.device_path import Devices
+from steadynet.nvm.quantize import max_abs, to_codes
+from steadynet.nvm.slicing import Crossbars, from_crossbars
+from steadynet.randomness import Source, Stream
+
+FORMAT = "steadynet-measured"
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredChip:
+    """The conductances of one chip.
+
+    Attributes:
+        conductances: Of both crossbars by parameter name, each float32 [J, *weight's shape], in `unit`.
+        g_max: What the largest level stands for.
+        g_min: What level 0 stands for.
+        unit: Of all of them.
+    """
+
+    conductances: Mapping[str, Crossbars]
+    g_max: float
+    g_min: float
+    unit: str = "µS"
+
+    def __post_init__(self) -> None:
+        check_number("g_max", self.g_max, above=0)
+        check_number("g_min", self.g_min, at_least=0)
+        if self.g_min >= self.g_max:
+            raise SteadyNetError(f"g_min {self.g_min:g} must be below g_max {self.g_max:g}")
+
+    def weights(self, levels: Levels) -> dict[str, Tensor]:
+        """Return the weights that the chip computes with, float32.
+
+        Each conductance stands for (g − g_min)/(g_max − g_min) (2^K − 1) levels. Where one crossbar holds a weight, that of its
+        sign is read alone.
+
+        Raises:
+            SteadyNetError: If the levels are of other tensors or shapes.
+        """
+        missing = levels.tensors.keys() - self.conductances.keys()
+        foreign = self.conductances.keys() - levels.tensors.keys()
+        if missing or foreign:
+            raise SteadyNetError(
+                f"the measured chip holds other tensors than its levels: missing {sorted(missing)}, foreign {sorted(foreign)}"
+            )
+        found: dict[str, Tensor] = {}
+        scale = (2**levels.device_bits - 1) / (self.g_max - self.g_min)
+        for name, target in levels.tensors.items():
+            own = self.conductances[name]
+            if own.positive.shape != target.crossbars.positive.shape:
+                raise SteadyNetError(
+                    f"the conductances of {name} are {tuple(own.positive.shape)}, its levels "
+                    f"{tuple(target.crossbars.positive.shape)}"
+                )
+            held = Crossbars(*((side.double() - self.g_min) * scale for side in own))
+            if levels.crossbars == "one":
+                # Weight 0 lies in the positive crossbar.
+                negative = target.crossbars.negative.amax(0) > 0
+                held = Crossbars(
+                    torch.where(negative, 0.0, held.positive), torch.where(negative, held.negative, 0.0)
+                )
+            codes = from_crossbars(held, levels.device_bits)
+            unit = target.maximum.double() / (2**levels.weight_bits - 1)
+            found[name] = (codes * unit).float()
+        return found
+
+
+def with_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
+    """Return a copy of the network that holds a chip's weights in place of its own, tied ones at all of their places.
+
+    Raises:
+        SteadyNetError: If the network cannot be copied.
+    """
+    try:
+        held = copy.deepcopy(model)
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise SteadyNetError(
+            f"{type(model).__name__} cannot be copied ({' '.join(str(error).split())})"
+        ) from error
+    parameters = dict(held.named_parameters(remove_duplicate=False))
+    with torch.no_grad():
+        for name, weight in weights.items():
+            parameters[name].copy_(weight)
+    return held
+
+
+def identity_of(levels: Levels) -> str:
+    """Return a checksum of target levels and mapping, by which a measured chip knows what it was programmed to."""
+    parts: list[Any] = [
+        levels.weight_bits, levels.device_bits, levels.scale, levels.crossbars, levels.on_off_ratio, list(levels.tile),
+    ]  # fmt: skip
+    for name, held in levels.tensors.items():
+        sides = [checksum(side.numpy().astype(np.uint16)) for side in held.crossbars]
+        parts.append([name, *sides, checksum(held.maximum.numpy())])
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def simulated_chip(
+    model: nn.Module, device: Device, *, g_max: float = 1.0, unit: str = "g_max", seed: int = 0, draw: int = 0,
+    stream: Stream = "test",
+) -> MeasuredChip:  # fmt: skip
+    """Return a chip as a simulation of its devices leaves it: what `program` of the same draw computes with, device by device.
+
+    Args:
+        model: A trained network.
+        device: Its law and effects; compensation, which is no conductance, is left out.
+        g_max: What the largest level stands for.
+        unit: Of conductances.
+        seed: Of the chip.
+        draw: The chip's number.
+        stream: Of the chip.
+
+    Raises:
+        SteadyNetError: If the law is one of whole weights, or the model cannot be mapped.
+    """
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    found: dict[str, Crossbars] = {}
+    with torch.no_grad():
+        for mapped in layout(model, device):
+            weight = parameters[mapped.name].detach().cpu().contiguous()
+            weight = weight.to(torch.promote_types(weight.dtype, torch.float32))
+            codes = to_codes(
+                weight, max_abs(weight, device.scale, mapped.matrix, device.tile_weights), device.weight_bits
+            )
+            source = Source(seed, stream, draw, 0, mapped.name)
+            x = Devices(codes, device).conductances(source)
+            own = x[0]
+            other = x[1] if len(x) > 1 else torch.full_like(own, device.least)
+            found[mapped.name] = Crossbars(
+                torch.where(codes < 0, other, own) * g_max, torch.where(codes < 0, own, other) * g_max
+            )
+    return MeasuredChip(found, g_max, device.least * g_max, unit)
+
+
+def save_measured(chip: MeasuredChip, levels: Levels, path: Path) -> None:
+    """Write a measured chip as NPZ, or HDF5 where the name ends in .h5, whole or not at all."""
+    header = {
+        "format": FORMAT, "version": VERSION, "levels": identity_of(levels), "unit": chip.unit, "g_max": chip.g_max,
+        "g_min": chip.g_min,
+    }  # fmt: skip
+    tensors: dict[str, dict[str, NDArray[Any]]] = {
+        name: {
+            "positive": own.positive.numpy().astype(np.float32),
+            "negative": own.negative.numpy().astype(np.float32),
+        }
+        for name, own in chip.conductances.items()
+    }
+    about = {name: {"shape": list(own["positive"].shape)} for name, own in tensors.items()}
+    write_archive(path, Archive(header, about, tensors))
+
+
+def load_measured(path: Path, levels: Levels) -> MeasuredChip:
+    """Return the measured chip in a file.
+
+    Raises:
+        SteadyNetError: If the file is missing, damaged, of another format, or of a chip that was programmed to other levels.
+    """
+    archive = read_archive(path, FORMAT, VERSION, "measured conductances", ("positive", "negative"))
+    with damaged(path):
+        header = archive.header
+        if header["levels"] != identity_of(levels):
+            raise SteadyNetError(
+                f"{path} is of a chip that was programmed to other levels than this network's ({levels}): its weights, M, K, "
+                "scale or mapping differ"
+            )
+        found: dict[str, Crossbars] = {}
+        for name, arrays in archive.tensors.items():
+            for kind, array in arrays.items():
+                if array.dtype != np.float32 or not bool(np.isfinite(array).all()):
+                    raise SteadyNetError(f"{path}: {kind} of {name} must be finite float32")
+            found[name] = Crossbars(
+                *(torch.from_numpy(arrays[kind].copy()) for kind in ("positive", "negative"))
+            )
+        chip = MeasuredChip(found, float(header["g_max"]), float(header["g_min"]), str(header["unit"]))
+        chip.weights(levels)
+        return chip
+    raise AssertionError  # pragma: no cover (damaged raises or nothing does)
