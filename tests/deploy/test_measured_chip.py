@@ -90,7 +90,7 @@ def test_a_simulated_chip_is_the_one_of_its_draw(crossbars: Any, variation: Any,
 
 
 def test_a_copy_holds_the_chips_weights_at_all_places() -> None:
-    tied = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 5, bias=False))
+    tied: Any = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 5, bias=False))
     tied[1].weight = tied[0].weight
     before = tied[0].weight.detach().clone()
     held: Any = with_weights(tied, {"0.weight": torch.ones(5, 4)})

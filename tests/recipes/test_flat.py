@@ -112,8 +112,11 @@ def test_parts_of_one_recipe_go_to_another() -> None:
     )
     assert recipe("irs", censor=1.0) == Recipe(CensoredVariation(1.0), IRS(), name="irs")
     steady = RECIPES["steady"].recipe
-    assert steady.replace(clip=None, pace=None).constraint == NoConstraint()
-    assert steady.replace(clip=1.5).constraint == Several((Clip(1.5), Pace(3.0)))
+    assert steady.replace(peak=None).constraint == NoConstraint()
+    assert steady.replace(peak=1.5).constraint == Peak(1.5, stride=0.2)
+    assert steady.replace(peak=None, clip=1.5).constraint == Clip(1.5)
+    with pytest.raises(SteadyNetError, match="so take peak none beside it"):
+        steady.replace(clip=1.5)
     assert steady.replace(chips=1, mirrored=False).variation == DeviceVariation()
     assert recipe("trice", censor=None) == Recipe(name="trice")
     assert recipe("correctnet-lognormal", log_normal=False).variation == DeviceVariation()
@@ -141,7 +144,11 @@ def test_a_users_own_parts_stay() -> None:
             {"clip": 2.0, "saturate": 1.0},
             "clip and saturate contradict each other: both bound the weights",
         ),
-        ("steady", {"peak": 1.1}, "clip and peak contradict each other"),
+        (
+            "steady",
+            {"clip": 1.3},
+            "clip and peak contradict each other: both bound the weights, so take peak none",
+        ),
         ("noise", {"censor": 1.0, "log_normal": True}, "censor and log_normal contradict each other"),
         (
             "ovf",

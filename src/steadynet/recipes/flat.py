@@ -112,8 +112,10 @@ def _constraint(recipe: Recipe, given: Mapping[str, Any]) -> Any:
         parts[kind] = _with(parts[kind], **{field: given[name]})
     bounds = [name for name in BOUNDS if CONSTRAINTS[name][0] in parts]
     if len(bounds) > 1:
+        own = [name for name in bounds if name not in given]
+        mend = f"take {own[0]} none beside it" if own else "take one"
         raise SteadyNetError(
-            f"{bounds[0]} and {bounds[1]} contradict each other: both bound the weights, so take one"
+            f"{bounds[0]} and {bounds[1]} contradict each other: both bound the weights, so {mend}"
         )
     # A user's own constraints stay where they stand; ours follow in the order of their options.
     ordered = [part for kind, part in parts.items() if kind not in known]

@@ -13,8 +13,7 @@ from steadynet.recipes.base import Constraint, Objective, Step, TrainingVariatio
 from steadynet.recipes.constraint.clip import Clip
 from steadynet.recipes.constraint.none import NoConstraint
 from steadynet.recipes.constraint.orthogonal import Orthogonal
-from steadynet.recipes.constraint.pace import Pace
-from steadynet.recipes.constraint.several import Several
+from steadynet.recipes.constraint.peak import Peak
 from steadynet.recipes.objective.cross_entropy import CrossEntropy
 from steadynet.recipes.objective.distillation import Distillation
 from steadynet.recipes.objective.irs import IRS
@@ -123,10 +122,10 @@ RECIPES: Mapping[str, NamedRecipe] = _table(
         Recipe(
             variation=DeviceVariation(chips=Chips(2, mirrored=True)),
             objective=CrossEntropy(temperature=16.0),
-            constraint=Several((Clip(1.3), Pace(3.0))),
+            constraint=Peak(1.2, stride=0.2),
             name=DEFAULT_RECIPE,
         ),
-        "noise on two mirrored chips a batch, at temperature 16, weights clipped at 1.3 std, at three times the learning rate",
+        "noise on two mirrored chips a batch, at temperature 16, weights held at their size and clipped at 1.2 rms",
     ),
     (Recipe(variation=NoVariation(), name="vanilla"), "plain training, without any variation (W/O)"),
     (Recipe(name="noise"), "fresh variation at every step (W/)"),
