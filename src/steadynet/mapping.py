@@ -256,6 +256,8 @@ def _verdict(owner: nn.Module, key: str) -> tuple[str | None, str]:
             key == known or (known.endswith("_l") and key.startswith(known)) for known in keys
         ):
             return kind, ""
+    if key == "weight" and _is_transposed_linear(owner):
+        return "linear", ""
     if key.startswith("bias") or key.endswith("_bias"):
         return None, f"bias of {kind_name}"
     if isinstance(owner, _NORMS) or "norm" in kind_name.lower():
@@ -267,7 +269,14 @@ def _matrix(owner: nn.Module, shape: tuple[int, ...]) -> Matrix:
     """Return how a parameter of a layer lies on crossbars."""
     if isinstance(owner, nn.modules.conv._ConvNd) and len(shape) > 1:  # pyright: ignore[reportPrivateUsage] (torch names no public base)
         return Matrix(owner.groups, isinstance(owner, _TRANSPOSED))
-    return Matrix(input_major=isinstance(owner, nn.Embedding | nn.EmbeddingBag))
+    return Matrix(
+        input_major=isinstance(owner, nn.Embedding | nn.EmbeddingBag) or _is_transposed_linear(owner)
+    )
+
+
+def _is_transposed_linear(owner: nn.Module) -> bool:
+    """Return whether a layer is Hugging Face's Conv1D, a linear layer whose weight is [inputs, outputs]."""
+    return type(owner).__name__ == "Conv1D" and type(owner).__module__.startswith("transformers.")
 
 
 def _matches(names: tuple[str, ...], patterns: Sequence[str]) -> bool:

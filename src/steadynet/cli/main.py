@@ -22,6 +22,7 @@ COMMANDS = {
     "layers": "tell which layer's errors cost the accuracy",
     "recalibrate": "recalibrate BatchNorm on each chip, and tell how many images that needs",
     "worst-case": "search the errors within a bound that cost the most accuracy",
+    "inspect": "tell which of a network's weights lie on devices, on how many crossbars, and what stays digital",
     "devices": "list the named devices, or make one of measurements",
     "models": "list the named networks",
     "recipes": "list the named recipes and the options of their parts",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from steadynet.batches import arguments, each, logits_of
 from steadynet.chip import call_with
 from steadynet.errors import SteadyNetError
 from steadynet.loader import Loader, as_dataset
@@ -100,7 +101,8 @@ def weight_curvature(
         for start in range(0, count, batch_size):
             inputs, labels = loader.batch(list(range(start, min(start + batch_size, count))))
             with torch.enable_grad(), _Rules(type(model).__name__):
-                logits = cast("Tensor", call_with(model, leaves, (cast("Tensor", inputs).to(where),)))
+                args, kwargs = arguments(each(lambda one: one.to(where), inputs))
+                logits = cast("Tensor", logits_of(call_with(model, leaves, args, kwargs)))
             h = curvature(logits.detach(), labels.to(where)) / count
             found = torch.autograd.grad(logits, list(leaves.values()), h, allow_unused=True)
             for name, part in zip(leaves, cast("tuple[Tensor | None, ...]", found), strict=True):

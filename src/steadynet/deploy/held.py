@@ -72,12 +72,12 @@ class Held:
         ideal = Programmer(self.model, self._device.ideal, self.layout, seed=self._seed)
         return {name: weight.clone() for name, weight in ideal.program(0, "test").items()}
 
-    def logits(self, tensors: Tensors, inputs: Tensor) -> Tensor:
+    def logits(self, tensors: Tensors, inputs: Any) -> Tensor:
         """Return the logits [B, C] with parameters and buffers replaced by `tensors`; gradients go to them."""
         with self._forward.context():
             return self._forward.one(tensors, inputs)
 
-    def batches(self) -> Generator[tuple[Tensor, Tensor]]:
+    def batches(self) -> Generator[tuple[Any, Tensor]]:
         """Yield inputs and labels, batch by batch."""
         yield from self.images.parts(self._batch_size)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage] (torch names no public base)
 
+from steadynet.batches import arguments, each, part_of, size_of, split
 from steadynet.chip import call_with
 from steadynet.compute import Compute
 from steadynet.deploy.held import Tensors, holding
@@ -58,7 +59,7 @@ class Recalibration:
     test_images: int
 
 
-def recalibrated_statistics(model: nn.Module, chip: Tensors, batches: Sequence[Tensor]) -> dict[str, Tensor]:
+def recalibrated_statistics(model: nn.Module, chip: Tensors, batches: Sequence[Any]) -> dict[str, Tensor]:
     """Return BatchNorm's running statistics of a chip, by the names of the buffers, to be put in their place.
 
     Each batch runs with BatchNorm in training mode and all else in evaluation mode, so each layer sees inputs that the layers
@@ -75,7 +76,7 @@ def recalibrated_statistics(model: nn.Module, chip: Tensors, batches: Sequence[T
         SteadyNetError: If the network has no BatchNorm with running statistics, or there are fewer than two images.
     """
     layers = _layers(model)
-    if not batches or sum(len(batch) for batch in batches) < 2:
+    if not batches or sum(map(size_of, batches)) < 2:
         raise SteadyNetError("recalibration needs two images or more: a variance is taken over them")
     fresh: dict[str, Tensor] = {}
     for name, layer in layers.items():
@@ -84,7 +85,8 @@ def recalibrated_statistics(model: nn.Module, chip: Tensors, batches: Sequence[T
             fresh[f"{name}.{statistic}" if name else statistic] = torch.zeros_like(kept)
     with torch.no_grad(), _learning(model, layers):
         for batch in batches:
-            call_with(model, {**chip, **fresh}, (batch,))
+            args, kwargs = arguments(batch)
+            call_with(model, {**chip, **fresh}, args, kwargs)
     return fresh
 
 
@@ -140,8 +142,8 @@ def recalibration(
             chip = chips.program(draw, "test")
             for row, count in enumerate(counts):
                 statistics: Mapping[str, Tensor] = {}
-                if count and isinstance(inputs, Tensor):
-                    chosen: Tensor = inputs[:count].to(where)
+                if count:
+                    chosen = each(lambda one: one.to(where), part_of(inputs, 0, count))
                     statistics = recalibrated_statistics(held.model, chip, even_batches(chosen, batch_size))
                 found[row, draw] = held.accuracy({**chip, **statistics})
         test_images = len(held.images)
@@ -152,15 +154,15 @@ def recalibration(
     return Recalibration(points, device.sigma_d, draws, seed, test_images)
 
 
-def even_batches(images: Tensor, most: int) -> tuple[Tensor, ...]:
+def even_batches(images: Any, most: int) -> tuple[Any, ...]:
     """Return images in as few batches of at most `most` as can be, of sizes that differ by one image at most.
 
     Batches weigh alike in the averages, however few images they have: a short last one would weigh as much as a full one.
     None holds a single image, of which there is no variance; where `most` leaves no other way, one holds three.
     """
-    count = len(images)
+    count = size_of(images)
     parts = min(-(-count // most), count // 2)
-    return torch.tensor_split(images, max(1, parts))
+    return tuple(split(images, max(1, parts)))
 
 
 def _layers(model: nn.Module) -> dict[str, _BatchNorm]:

@@ -18,6 +18,15 @@ class ModelName:
 
 
 _OPTIONS = ("width",)
+# Libraries whose networks are named LIBRARY:NAME.
+LIBRARIES = ("timm", "torchvision")
+
+
+def of_library(name: str) -> bool:
+    """Return whether a network is named as one of a library."""
+    library, _, own = name.partition(":")
+    return library in LIBRARIES and bool(own)
+
 
 MODELS: Mapping[str, ModelName] = MappingProxyType(
     {

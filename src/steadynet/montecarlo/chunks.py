@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-
-from torch import Tensor
+from typing import Any
 
 from steadynet.errors import SteadyNetError
 from steadynet.hardware import free_memory
@@ -19,7 +18,7 @@ SIZES = (4, 16)
 def faster_chunk(
     forward: Forward,
     programmer: Programmer,
-    inputs: Tensor,
+    inputs: Any,
     draws: Sequence[int],
     stream: Stream,
     *,
@@ -49,7 +48,7 @@ def faster_chunk(
 
 
 def _seconds(
-    forward: Forward, programmer: Programmer, inputs: Tensor, draws: Sequence[int], stream: Stream
+    forward: Forward, programmer: Programmer, inputs: Any, draws: Sequence[int], stream: Stream
 ) -> float:
     """Return the time of one chip, programmed and computed among `draws`; the better of two."""
     taken: list[float] = []

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from steadynet.batches import part_of
 from steadynet.compute import Compute
 from steadynet.errors import SteadyNetError
 from steadynet.mapping import Layout
@@ -206,7 +207,9 @@ class Evaluator:
             compute = self._reading(programmer.chips([draw], self._work.stream), 1)
             size = self._work.batch_size
             # Images have the readings of their places, whichever blocks they are cut into.
-            parts = [compute(inputs[at : at + size], start + at)[0] for at in range(0, len(inputs), size)]
+            parts = [
+                compute(part_of(inputs, at, at + size), start + at)[0] for at in range(0, stop - start, size)
+            ]
             logits.append(torch.cat(parts) if len(parts) > 1 else parts[0])
             truth.append(labels)
         try:
@@ -239,15 +242,13 @@ class Evaluator:
                 computing += time.perf_counter() - halfway
         return Tried(np.array(right), programming / (PILOT_DRAWS - 1), computing / (PILOT_DRAWS - 1))
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self) -> Iterator[tuple[Any, Tensor]]:
         return self._images.parts(self._work.batch_size)
 
-    def _reading(
-        self, chips: Callable[[int], dict[str, Tensor]], count: int
-    ) -> Callable[[Tensor, int], Tensor]:
+    def _reading(self, chips: Callable[[int], dict[str, Tensor]], count: int) -> Callable[[Any, int], Tensor]:
         """Return what gives the logits [D, B, C] of a batch that begins at an image's place: a reading of its own."""
 
-        def compute(inputs: Tensor, at: int) -> Tensor:
+        def compute(inputs: Any, at: int) -> Tensor:
             read = chips(at)
             if count > 1:
                 return self._forward.many(read, inputs)
@@ -267,7 +268,7 @@ class Evaluator:
             self._programmed = sigma_d, programmer
         return self._programmed[1]
 
-    def _seen(self, compute: Callable[[Tensor, int], Tensor]) -> list[Seen]:
+    def _seen(self, compute: Callable[[Any, int], Tensor]) -> list[Seen]:
         """Return what each chip gives over all images, `compute` returning the logits [D, B, C] of a batch at its place."""
         batches: list[Tensor] = []
         labels: list[Tensor] = []

@@ -9,12 +9,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from steadynet.batches import arguments, logits_of
 from steadynet.chip import places
 from steadynet.compute import Compute
 from steadynet.errors import SteadyNetError
 from steadynet.hardware import compute_device, fast_bf16
 
-Call = Callable[[Mapping[str, Tensor], Tensor], Tensor]
+Call = Callable[[Mapping[str, Tensor], Any], Tensor]
 
 
 class Forward:
@@ -47,11 +48,11 @@ class Forward:
         # The weights come as bfloat16 already; the cache would only hold on to casts of what stays digital.
         return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
 
-    def one(self, chip: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+    def one(self, chip: Mapping[str, Tensor], inputs: Any) -> Tensor:
         """Return the logits [B, C] of the network with a chip's weights; the clean network with none."""
         return self._run(self._places.spread(chip), inputs)
 
-    def many(self, chips: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+    def many(self, chips: Mapping[str, Tensor], inputs: Any) -> Tensor:
         """Return the logits [D, B, C] of the network with the weights of D chips, stacked along the first dimension.
 
         Raises:
@@ -65,7 +66,7 @@ class Forward:
                 f"{type(self._model).__name__} cannot be run for several chips at once ({lines[0]}): set chunk to 1"
             ) from error
 
-    def footprint(self, inputs: Tensor) -> int:
+    def footprint(self, inputs: Any) -> int:
         """Return the most bytes that a layer's input and output take together, in a forward of `inputs`."""
         most = 0
 
@@ -91,8 +92,10 @@ class Forward:
         if self.device.type != "cpu":
             torch.accelerator.synchronize(self.device)
 
-    def _call(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        return torch.func.functional_call(self._model, dict(tensors), (inputs,), tie_weights=False)
+    def _call(self, tensors: Mapping[str, Tensor], inputs: Any) -> Tensor:
+        args, kwargs = arguments(inputs)
+        output = torch.func.functional_call(self._model, dict(tensors), args, kwargs, tie_weights=False)
+        return logits_of(output)
 
 
 def _half(model: nn.Module, compute: Compute, device: torch.device) -> bool:
@@ -113,14 +116,14 @@ def _compiled(call: Call) -> Call:
     from torch._dynamo.exc import TorchDynamoException  # torch names no public base of its compiler's errors
     from torch._inductor.exc import InductorError
 
-    def own(tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+    def own(tensors: Mapping[str, Tensor], inputs: Any) -> Tensor:
         return call(tensors, inputs)
 
     # torch counts recompilations by code object, and after eight computes uncompiled: every network has one of its own.
     own.__code__ = own.__code__.replace()
     compiled = torch.compile(own)
 
-    def run(tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+    def run(tensors: Mapping[str, Tensor], inputs: Any) -> Tensor:
         try:
             return compiled(tensors, inputs)
         except (TorchDynamoException, InductorError) as error:

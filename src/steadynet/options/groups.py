@@ -73,8 +73,8 @@ class ModelOptions:
     """Network.
 
     Args:
-        model: Name of a network (`steadynet models` lists them), or the import path of a class, as in
-            my_pkg.nets.Net.
+        model: Name of a network (`steadynet models` lists them), timm:NAME, torchvision:NAME, or the import path of a class, as
+            in my_pkg.nets.Net.
         model_options: Options of the network, each as --model.NAME VALUE, as in --model.width 0.25.
     """
 
@@ -82,10 +82,11 @@ class ModelOptions:
     model_options: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
-        from steadynet.models.names import MODELS
+        from steadynet.models.names import MODELS, of_library
 
-        if self.model not in MODELS and not is_import_path(self.model):
-            raise unknown("model", self.model, (*MODELS, "my_pkg.nets.Net (an import path)"))
+        if self.model not in MODELS and not is_import_path(self.model) and not of_library(self.model):
+            known = (*MODELS, "my_pkg.nets.Net (an import path)", "timm:NAME", "torchvision:NAME")
+            raise unknown("model", self.model, known)
         for name in self.model_options if self.model in MODELS else ():
             check_choice(f"option of model {self.model}", name, MODELS[self.model].options)
 

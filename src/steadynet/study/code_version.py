@@ -17,7 +17,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from steadynet.errors import SteadyNetError
-from steadynet.models.names import MODELS
+from steadynet.models.names import MODELS, of_library
 from steadynet.options.build import make_cwd_importable
 from steadynet.recipes import Recipe
 
@@ -89,6 +89,9 @@ class _Stripped(ast.NodeTransformer):
 
 
 def _model_modules(model: str) -> list[str]:
+    if of_library(model):
+        # What is installed beside SteadyNet is told by its version, not by its source.
+        return ["steadynet.models.registry"]
     path = MODELS[model].path if model in MODELS else model
     own = ["steadynet.models.init", "steadynet.models.registry"] if model in MODELS else []
     return [path.rpartition(".")[0], *own]

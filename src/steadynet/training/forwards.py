@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from steadynet.batches import arguments, logits_of, size_of, split
 from steadynet.chip import call_with, program
 from steadynet.errors import SteadyNetError
 from steadynet.mapping import Layout, matching
@@ -270,7 +271,9 @@ def check_chips(chips: Chips, batch_size: int) -> None:
 
 
 def parts_of(inputs: Any, count: int) -> list[Any]:
-    """Return a batch, a tensor or a tuple of tensors, in `count` parts, the first ones an image larger where it does not go up.
+    """Return a batch, a tensor or a tuple or mapping of tensors, in `count` parts.
+
+    The first ones are an image larger where it does not go up.
 
     The last batch of an epoch may be smaller than the others: it is shared by fewer chips, so that each has two images.
 
@@ -279,13 +282,12 @@ def parts_of(inputs: Any, count: int) -> list[Any]:
     """
     if count == 1:
         return [inputs]
-    kind: str = type(inputs).__name__
-    tensors = list(cast("tuple[Any, ...]", inputs)) if isinstance(inputs, tuple) else [inputs]
-    if not tensors or not all(isinstance(tensor, Tensor) for tensor in tensors):
-        raise SteadyNetError(f"a batch of {kind} cannot be shared between chips: train with chips 1")
-    count = min(count, max(1, len(tensors[0]) // 2))
-    split = [list(tensor.tensor_split(count)) for tensor in tensors]
-    return list(zip(*split, strict=True)) if isinstance(inputs, tuple) else split[0]
+    try:
+        return split(inputs, min(count, max(1, size_of(inputs) // 2)))
+    except SteadyNetError as error:
+        raise SteadyNetError(
+            f"a batch cannot be shared between chips ({error}): train with chips 1"
+        ) from error
 
 
 def _part(layout: Layout, names: Set[str]) -> Layout:
@@ -299,7 +301,7 @@ def catch(model: nn.Module, tensors: Mapping[str, Tensor], inputs: Any, taps: Se
     Args:
         model: It has the same hooks after the call as before.
         tensors: Parameters and buffers by name.
-        inputs: The first argument, or a tuple of arguments.
+        inputs: The first argument, a tuple of arguments, or a mapping of named ones.
         taps: Where to catch.
 
     Raises:
@@ -327,8 +329,8 @@ def catch(model: nn.Module, tensors: Mapping[str, Tensor], inputs: Any, taps: Se
             else module.register_forward_hook(after)
         )
     try:
-        args = cast("tuple[Any, ...]", inputs) if isinstance(inputs, tuple) else (inputs,)
-        output = call_with(model, tensors, args) if tensors else model(*args)
+        args, kwargs = arguments(inputs)
+        output = logits_of(call_with(model, tensors, args, kwargs) if tensors else model(*args, **kwargs))
     finally:
         for handle in handles:
             handle.remove()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from steadynet.batches import arguments, logits_of
 from steadynet.chip import Chip, places, program, run
 from steadynet.errors import DivergenceError, SteadyNetError
 from steadynet.loader import Loader
@@ -262,8 +263,16 @@ class TrainingModule(pl.LightningModule):
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Count correct predictions, clean and on each chip."""
         inputs, targets = self._inputs(batch[0]), batch[1]
-        clean = run(self.backbone, self._clean, inputs) if self._clean else self.backbone(inputs)
-        outputs = [clean, *(run(self.backbone, chip, inputs) for chip in self._chips)]
+        args, kwargs = arguments(inputs)
+        clean = (
+            run(self.backbone, self._clean, *args, **kwargs)
+            if self._clean
+            else self.backbone(*args, **kwargs)
+        )
+        outputs = [
+            logits_of(output)
+            for output in (clean, *(run(self.backbone, chip, *args, **kwargs) for chip in self._chips))
+        ]
         correct = [float((output.argmax(1) == targets).sum()) for output in outputs]
         self._counts += torch.tensor([*correct, len(targets)], dtype=torch.float64)
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from steadynet.batches import arguments, logits_of
 from steadynet.deploy.state import load_state
 from steadynet.errors import SteadyNetError
 
@@ -31,7 +32,8 @@ class Teacher(nn.Module):
 
     def forward(self, inputs: Any) -> Tensor:
         """Return the network's logits."""
-        logits: Tensor = self.network(inputs)
+        args, kwargs = arguments(inputs)
+        logits: Tensor = logits_of(self.network(*args, **kwargs))
         return logits
 
 
