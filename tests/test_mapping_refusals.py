@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrizations, prune
+from torch.nn.utils import prune
 
 from steadynet.chip import program
 from steadynet.errors import SteadyNetError
@@ -44,11 +44,6 @@ CASES: dict[str, tuple[Callable[[], nn.Module], str]] = {
         lambda: with_first(nn.utils.spectral_norm),
         r"0 \(Linear\) computes its weight in a hook .*remove_spectral_norm",
     ),
-    "weight norm": (
-        lambda: with_first(parametrizations.weight_norm),
-        r"0 \(ParametrizedLinear\) is parametrised: bake it in with .*remove_parametrizations",
-    ),
-    "orthogonal": (lambda: with_first(parametrizations.orthogonal), "is parametrised"),
     "pruned": (
         lambda: with_first(lambda layer: prune.l1_unstructured(layer, "weight", 0.5)),
         r"0 \(Linear\) is pruned by a hook.* torch.nn.utils.prune.remove",
@@ -88,7 +83,7 @@ def test_it_is_refused_by_layout_and_program(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*is deprecated.*:FutureWarning")
-@pytest.mark.parametrize("name", ["old weight norm", "old spectral norm", "weight norm", "pruned"])
+@pytest.mark.parametrize("name", ["old weight norm", "old spectral norm", "pruned"])
 def test_the_mend_that_is_told_mends_it(name: str) -> None:
     model = CASES[name][0]()
     layer = cast("nn.Sequential", model)[0]

@@ -9,12 +9,13 @@ A fresh chip per forward is training; a fixed chip over the whole test set is ev
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from steadynet.computed import Place, computed_places, named_weights, replaced
 from steadynet.errors import SteadyNetError
 from steadynet.mapping import Layout
 from steadynet.mapping import layout as layout_of
@@ -153,10 +154,10 @@ def program(
         SteadyNetError: If the model cannot be mapped (see `layout`) or a number is negative.
     """
     placed = layout or layout_of(model, device)
-    parameters = dict(model.named_parameters(remove_duplicate=False))
+    weights = named_weights(model, placed.names)
     tensors: dict[str, Tensor] = {}
     for mapped in placed.mapped:
-        weight = parameters.get(mapped.name)
+        weight = weights.get(mapped.name)
         if weight is None:
             raise SteadyNetError(
                 f"the layout names {mapped.name!r}, which {type(model).__name__} does not have: make it from this model"
@@ -199,10 +200,10 @@ def run(model: nn.Module, chip: Mapping[str, Tensor], *args: Any, **kwargs: Any)
         SteadyNetError: If the chip has a name or a shape that the model does not have (`functional_call`
             by itself would accept both), or two tensors for a tied weight.
     """
-    parameters = dict(model.named_parameters(remove_duplicate=False))
+    weights = named_weights(model, tuple(chip))
     given: dict[Tensor, Tensor] = {}
     for name, tensor in chip.items():
-        weight = parameters.get(name)
+        weight = weights.get(name)
         if weight is None:
             raise SteadyNetError(
                 f"{type(model).__name__} has no parameter {name!r}: program the chip from this model"
@@ -232,9 +233,7 @@ def call_with(
     Raises:
         KeyError: If the model has no tensor of such a name; `run` checks them.
     """
-    return torch.func.functional_call(
-        model, places(model).spread(tensors), args, dict(kwargs or {}), tie_weights=False
-    )
+    return places(model).call(model, tensors, args, kwargs)
 
 
 @dataclass(frozen=True)
@@ -243,17 +242,34 @@ class Places:
 
     Attributes:
         by_name: Every name of a tensor, and the names under which `functional_call` must replace it.
+        computed: Tensors that parametrisations compute, by name.
     """
 
     by_name: Mapping[str, tuple[str, ...]]
+    computed: Mapping[str, Place] = field(default_factory=dict[str, Place])
 
     def spread(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the tensors by all their places.
+        """Return the tensors by all their places, computed ones left out.
 
         Raises:
             KeyError: If the model has no tensor of such a name.
         """
-        return {place: tensor for name, tensor in tensors.items() for place in self.by_name[name]}
+        plain = {name: tensor for name, tensor in tensors.items() if name not in self.computed}
+        return {place: tensor for name, tensor in plain.items() for place in self.by_name[name]}
+
+    def call(
+        self,
+        model: nn.Module,
+        tensors: Mapping[str, Tensor],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return `model(*args, **kwargs)` with tensors replaced; see `call_with`."""
+        computed = {name: tensors[name] for name in self.computed if name in tensors}
+        with replaced(self.computed, computed):
+            return torch.func.functional_call(
+                model, self.spread(tensors), args, dict(kwargs or {}), tie_weights=False
+            )
 
 
 def places(model: nn.Module) -> Places:
@@ -268,4 +284,6 @@ def places(model: nn.Module) -> Places:
         )
         for key, original in own.items():
             found.setdefault(original, []).append(f"{prefix}.{key}" if prefix else key)
-    return Places({name: tuple(found[original]) for name, original in originals.items()})
+    return Places(
+        {name: tuple(found[original]) for name, original in originals.items()}, computed_places(model)
+    )

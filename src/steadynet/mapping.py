@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
+from steadynet.computed import computed_places
 from steadynet.errors import SteadyNetError, unknown
 from steadynet.nvm.device import Device
 from steadynet.nvm.matrix import PLAIN, Matrix
@@ -158,14 +159,14 @@ def layout(
     Raises:
         SteadyNetError: If nothing would be mapped, a pattern matches no parameter, or the model has a
             part that cannot be programmed (TorchScript, a data-parallel wrapper, a layer whose weight is
-            computed by a hook or a parametrisation): such a part would stay clean unnoticed.
+            computed by a hook): such a part would stay clean unnoticed.
     """
     if not isinstance(model, nn.Module):
         raise SteadyNetError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     _refuse(model)
     device = device or Device()
     include, exclude = (*device.include, *include), (*device.exclude, *exclude)
-    names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    names = [*(name for name, _ in model.named_parameters(remove_duplicate=False)), *computed_places(model)]
     for pattern in (*include, *exclude):
         if not fnmatch.filter(names, pattern):
             raise SteadyNetError(f"pattern {pattern!r} matches no parameter of {type(model).__name__}")
@@ -191,6 +192,17 @@ def layout(
             mapped.append(MappedTensor(all_names[0], shape, kind, all_names[1:], devices, matrix, crossbars))
         else:
             digital.append(DigitalTensor(all_names[0], shape, reason))
+    for name, (owner, key) in computed_places(model).items():
+        kind = _verdict(owner, key)[0]
+        kind = kind or ("named" if _matches((name,), include) else None)
+        if kind is None or _matches((name,), exclude):
+            continue
+        tensor = _computed(owner, key)
+        shape = tuple(tensor.shape)
+        matrix = _matrix(owner, shape)
+        crossbars = 2 * sum(1 for _ in matrix.tiles(shape, device.tile_weights))
+        devices = 2 * device.slices * tensor.numel()
+        mapped.append(MappedTensor(name, shape, kind, (), devices, matrix, crossbars))
     if not mapped and not allow_none:
         raise SteadyNetError(
             f"{type(model).__name__} has no weight that lies on devices ({len(digital)} parameters stay digital): "
@@ -258,6 +270,8 @@ def _verdict(owner: nn.Module, key: str) -> tuple[str | None, str]:
             return kind, ""
     if key == "weight" and _is_transposed_linear(owner):
         return "linear", ""
+    if isinstance(owner, parametrize.ParametrizationList):
+        return None, "what a parametrised weight is made of"
     if key.startswith("bias") or key.endswith("_bias"):
         return None, f"bias of {kind_name}"
     if isinstance(owner, _NORMS) or "norm" in kind_name.lower():
@@ -272,6 +286,18 @@ def _matrix(owner: nn.Module, shape: tuple[int, ...]) -> Matrix:
     return Matrix(
         input_major=isinstance(owner, nn.Embedding | nn.EmbeddingBag) or _is_transposed_linear(owner)
     )
+
+
+def _computed(owner: nn.Module, key: str) -> Tensor:
+    """Return a computed tensor without a step of what its parametrisation learns, as spectral norm does in training."""
+    parts = [module for module in owner.modules() if module.training]
+    owner.eval()
+    try:
+        with torch.no_grad():
+            return cast("Tensor", getattr(owner, key))
+    finally:
+        for module in parts:
+            module.training = True
 
 
 def _is_transposed_linear(owner: nn.Module) -> bool:
@@ -292,9 +318,10 @@ def _refuse(model: nn.Module) -> None:
             )
         if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
             raise SteadyNetError(f"{where} is a data-parallel wrapper: pass its .module")
-        if parametrize.is_parametrized(module):
+        if parametrize.is_parametrized(module) and isinstance(module, nn.RNNBase):
             raise SteadyNetError(
-                f"{where} is parametrised: bake it in with torch.nn.utils.parametrize.remove_parametrizations"
+                f"{where} is parametrised, and computes with copies that the programming would miss: bake it in with "
+                "torch.nn.utils.parametrize.remove_parametrizations"
             )
         hooks: list[object] = [*module._forward_pre_hooks.values()]  # pyright: ignore[reportPrivateUsage] (torch names no public way to them)
         if any(isinstance(hook, prune.BasePruningMethod) for hook in hooks):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from steadynet.computed import named_weights
 from steadynet.mapping import Layout
 from steadynet.nvm.device import Device
 from steadynet.nvm.programming import Target
@@ -36,9 +37,9 @@ class Programmer:
         seed: int = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
-        parameters = dict(model.named_parameters(remove_duplicate=False))
+        parameters = named_weights(model, layout.names)
         self._seed = seed
-        weights = {name: parameters[name].detach() for name in layout.names}
+        weights = {name: weight.detach() for name, weight in parameters.items()}
         if not device.quantize:
             # Their targets would else lie in the weights' own memory, and follow them.
             weights = {name: weight.clone() for name, weight in weights.items()}

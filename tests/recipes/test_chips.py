@@ -121,8 +121,17 @@ def test_a_small_last_batch_is_shared_by_fewer_chips(images: int, parts: list[in
     assert [len(part) for part in parts_of(x, 4)] == parts
     assert torch.equal(torch.cat(parts_of(x, 4)), x)
     assert [len(part[1]) for part in parts_of((x, x), 4)] == parts
-    with pytest.raises(SteadyNetError, match="a batch of dict cannot be shared between chips"):
-        parts_of({"x": x}, 4)
+    named = parts_of({"x": x, "y": x[:, None]}, 4)
+    assert [len(part["y"]) for part in named] == parts
+    assert torch.equal(torch.cat([part["x"] for part in named]), x)
+    with pytest.raises(
+        SteadyNetError, match=r"cannot be shared between chips .*got shapes .*: train with chips 1"
+    ):
+        parts_of((x, torch.zeros(images + 1)), 4)
+    with pytest.raises(
+        SteadyNetError, match=r"cannot be shared between chips .*got str: .*train with chips 1"
+    ):
+        parts_of((x, "words"), 4)
 
 
 @pytest.mark.parametrize(

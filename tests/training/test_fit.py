@@ -40,7 +40,8 @@ def test_every_named_recipe_learns(name: str) -> None:
         images(96),
         images(30, seed=1),
         hardware=CPU,
-        epochs=8,
+        # Weights that are held at their size turn by their stride, not by lr: 64 steps are too few.
+        epochs=24 if name == "steady" else 8,
         batch_size=12,
         lr=1e-2,
         val_draws=2,

@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from steadynet.batches import arguments, each, logits_of
 from steadynet.chip import call_with
+from steadynet.computed import named_weights
 from steadynet.errors import SteadyNetError
 from steadynet.loader import Loader, as_dataset
 from steadynet.mapping import layout
@@ -94,7 +95,7 @@ def weight_curvature(
     modes = [module.training for module in model.modules()]
     where = next(model.parameters()).device
     model.eval()
-    parameters = dict(model.named_parameters(remove_duplicate=False))
+    parameters = named_weights(model, names)
     leaves = {name: parameters[name].detach().clone().requires_grad_() for name in names}
     total = {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
     try:

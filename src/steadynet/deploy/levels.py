@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from steadynet.computed import named_weights
 from steadynet.deploy.archive import Archive, damaged, read_archive, write_archive
 from steadynet.errors import SteadyNetError, check_choice
 from steadynet.mapping import check_finite, layout
@@ -89,9 +90,10 @@ def levels_of(model: nn.Module, device: Device) -> Levels:
         SteadyNetError: If the model has no such weights, or one is not finite.
     """
     check_finite(model)
-    parameters = dict(model.named_parameters(remove_duplicate=False))
+    placed = layout(model, device)
+    parameters = named_weights(model, placed.names)
     tensors: dict[str, TensorLevels] = {}
-    for mapped in layout(model, device):
+    for mapped in placed:
         weight = parameters[mapped.name].detach().cpu().contiguous()
         # As programming does: half precision is computed in float32, and float64 as it is.
         weight = weight.to(torch.promote_types(weight.dtype, torch.float32))

@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
+from steadynet.computed import computed_places, named_weights
 from steadynet.deploy.archive import Archive, checksum, damaged, read_archive, write_archive
 from steadynet.deploy.levels import Levels
 from steadynet.errors import SteadyNetError, check_number
@@ -100,10 +102,17 @@ def with_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
         raise SteadyNetError(
             f"{type(model).__name__} cannot be copied ({' '.join(str(error).split())})"
         ) from error
+    for name, (module, key) in computed_places(held).items():
+        if name in weights:
+            # A weight that is computed could not be another. remove_parametrizations would take the property from the class,
+            # which a copy shares with the network that it was made of.
+            kept: Any = module.parametrizations
+            kept[key] = parametrize.ParametrizationList([nn.Identity()], weights[name].clone())
     parameters = dict(held.named_parameters(remove_duplicate=False))
     with torch.no_grad():
         for name, weight in weights.items():
-            parameters[name].copy_(weight)
+            if name in parameters:
+                parameters[name].copy_(weight)
     return held
 
 
@@ -136,17 +145,16 @@ def simulated_chip(
     Raises:
         SteadyNetError: If the law is one of whole weights, or the model cannot be mapped.
     """
-    parameters = dict(model.named_parameters(remove_duplicate=False))
+    placed = layout(model, device)
+    parameters = named_weights(model, placed.names)
     found: dict[str, Crossbars] = {}
     with torch.no_grad():
-        for mapped in layout(model, device):
+        for mapped in placed:
             weight = parameters[mapped.name].detach().cpu().contiguous()
             weight = weight.to(torch.promote_types(weight.dtype, torch.float32))
-            codes = to_codes(
-                weight, max_abs(weight, device.scale, mapped.matrix, device.tile_weights), device.weight_bits
-            )
-            source = Source(seed, stream, draw, 0, mapped.name)
-            x = Devices(codes, device).conductances(source)
+            largest = max_abs(weight, device.scale, mapped.matrix, device.tile_weights)
+            codes = to_codes(weight, largest, device.weight_bits)
+            x = Devices(codes, device).conductances(Source(seed, stream, draw, 0, mapped.name))
             own = x[0]
             other = x[1] if len(x) > 1 else torch.full_like(own, device.least)
             found[mapped.name] = Crossbars(

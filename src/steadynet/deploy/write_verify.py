@@ -10,6 +10,7 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
+from steadynet.computed import named_weights
 from steadynet.errors import SteadyNetError, check_integer, check_number
 from steadynet.mapping import Layout
 from steadynet.mapping import layout as layout_of
@@ -113,12 +114,13 @@ def write_verify(
         raise SteadyNetError(
             f"write-verify knows Gaussian errors about the target alone, not {device.variation}: leave out effects and shifts"
         )
-    parameters = dict(model.named_parameters(remove_duplicate=False))
+    placed = layout or layout_of(model, device)
+    parameters = named_weights(model, placed.names)
     weights: dict[str, Tensor] = {}
     writes: dict[str, Tensor] = {}
     squares, devices = 0.0, 0
     with torch.no_grad():
-        for mapped in layout or layout_of(model, device):
+        for mapped in placed:
             name = mapped.name
             weight = parameters[name].detach()
             values = weight.contiguous().to(torch.promote_types(weight.dtype, torch.float32))

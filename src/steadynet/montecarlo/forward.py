@@ -50,7 +50,7 @@ class Forward:
 
     def one(self, chip: Mapping[str, Tensor], inputs: Any) -> Tensor:
         """Return the logits [B, C] of the network with a chip's weights; the clean network with none."""
-        return self._run(self._places.spread(chip), inputs)
+        return self._run(self._placed(chip), inputs)
 
     def many(self, chips: Mapping[str, Tensor], inputs: Any) -> Tensor:
         """Return the logits [D, B, C] of the network with the weights of D chips, stacked along the first dimension.
@@ -59,7 +59,7 @@ class Forward:
             SteadyNetError: If a layer has no batching rule, or the memory does not suffice.
         """
         try:
-            return torch.vmap(self._call, in_dims=(0, None))(self._places.spread(chips), inputs)
+            return torch.vmap(self._call, in_dims=(0, None))(self._placed(chips), inputs)
         except RuntimeError as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise SteadyNetError(
@@ -94,8 +94,14 @@ class Forward:
 
     def _call(self, tensors: Mapping[str, Tensor], inputs: Any) -> Tensor:
         args, kwargs = arguments(inputs)
+        if self._places.computed:
+            return logits_of(self._places.call(self._model, tensors, args, kwargs))
         output = torch.func.functional_call(self._model, dict(tensors), args, kwargs, tie_weights=False)
         return logits_of(output)
+
+    def _placed(self, chip: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a chip's tensors as `_call` takes them: by all their places, looked up outside of a compiled call."""
+        return dict(chip) if self._places.computed else self._places.spread(chip)
 
 
 def _half(model: nn.Module, compute: Compute, device: torch.device) -> bool:

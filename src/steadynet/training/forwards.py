@@ -93,7 +93,8 @@ class StepForwards:
     def weights(self) -> dict[str, Tensor]:
         """The backbone's weights that lie on devices, as they are programmed: moved, transformed, and without error."""
         parameters = dict(self._setting.backbone.named_parameters())
-        return {name: self._moved.get(name, parameters[name]) for name in self._setting.layout.names}
+        names = [name for name in self._setting.layout.names if name in parameters]
+        return {name: self._moved.get(name, parameters[name]) for name in names}
 
     @property
     def inputs(self) -> Any:
@@ -254,6 +255,13 @@ def moved_parameters(setting: Setting, offsets: Mapping[str, Tensor]) -> dict[st
         raise SteadyNetError(f"offsets name {foreign[0]!r}, which is no parameter of the backbone")
     moved = {name: parameters[name] + offset.detach() for name, offset in offsets.items()}
     for name in setting.layout.names:
+        if name not in parameters:
+            if offsets:
+                raise SteadyNetError(
+                    f"{name} is computed by a parametrisation, whose parts a step such as SAM or AWP would move apart: "
+                    "take step 'plain'"
+                )
+            continue
         weight = moved.get(name, parameters[name])
         programmed = setting.constraint.transform(name, weight, setting.shape)
         if programmed is not weight:

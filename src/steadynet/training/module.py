@@ -19,6 +19,7 @@ from steadynet.loader import Loader
 from steadynet.mapping import layout
 from steadynet.nvm.device import Device
 from steadynet.randomness import stable_seed
+from steadynet.recipes.constraint.none import NoConstraint
 from steadynet.recipes.recipe import Recipe
 from steadynet.training.checkpoints import check_same_training, plain
 from steadynet.training.evaluation import StepEvaluation
@@ -76,7 +77,14 @@ class TrainingModule(pl.LightningModule):
         super().__init__()
         self.backbone = backbone
         mapped = layout(backbone, device)
-        self._on_devices = mapped.names
+        parameters = dict(backbone.named_parameters())
+        self._on_devices = tuple(name for name in mapped.names if name in parameters)
+        computed = [name for name in mapped.names if name not in parameters]
+        if computed and not isinstance(recipe.constraint, NoConstraint):
+            raise SteadyNetError(
+                f"{computed[0]} is computed by a parametrisation, which {type(recipe.constraint).__name__} cannot keep in shape: "
+                "take a recipe without constraint, or bake it in by torch.nn.utils.parametrize.remove_parametrizations"
+            )
         self.parts = recipe.objective.setup(backbone, example, settings.seed, mapped)
         self.recipe = recipe
         self.target = device

@@ -1,0 +1,66 @@
+"""Weights that a parametrisation computes (weight norm, spectral norm, a user's own): found, read, and replaced for a call.
+
+Such a weight is no parameter, so `functional_call` cannot replace it: it would be computed anew from its originals, and the
+programming undone in silence. It is put instead where torch keeps what `torch.nn.utils.parametrize.cached` has computed, for the
+length of the call. Its gradient goes through the parametrisation to the originals, and the state_dict stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any, cast
+
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+Place = tuple[nn.Module, str]
+
+
+def computed_places(model: nn.Module) -> dict[str, Place]:
+    """Return where each computed tensor of a model is, by its plain name, as in `layer.weight`."""
+    found: dict[str, Place] = {}
+    for prefix, module in cast("Iterator[tuple[str, nn.Module]]", model.named_modules()):
+        if parametrize.is_parametrized(module):
+            held = cast("Mapping[str, Any]", module.parametrizations)
+            for key in held:
+                found[f"{prefix}.{key}" if prefix else key] = (module, key)
+    return found
+
+
+def named_weights(model: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
+    """Return parameters and computed tensors by name; the latter with their graph, and those that there are not left out."""
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    computed = computed_places(model)
+    found: dict[str, Tensor] = {}
+    for name in names:
+        if name in parameters:
+            found[name] = parameters[name]
+        elif name in computed:
+            module, key = computed[name]
+            found[name] = getattr(module, key)
+    return found
+
+
+@contextmanager
+def replaced(places: Mapping[str, Place], tensors: Mapping[str, Tensor]) -> Generator[None]:
+    """Let a model's computed tensors be others while the context lasts."""
+    with parametrize.cached() if tensors else nullcontext():
+        before: dict[tuple[int, str], Any] = {}
+        for name, tensor in tensors.items():
+            module, key = places[name]
+            before[id(module), key] = _cache().get((id(module), key))
+            _cache()[id(module), key] = tensor
+        try:
+            yield
+        finally:
+            for place, tensor in before.items():
+                if tensor is None:
+                    _cache().pop(place, None)
+                else:
+                    _cache()[place] = tensor
+
+
+def _cache() -> dict[tuple[int, str], Any]:
+    # torch makes a new one when the outermost context ends, so it is looked up each time.
+    return parametrize._cache  # pyright: ignore[reportPrivateUsage, reportUnknownVariableType, reportUnknownMemberType] (torch names no public way)
