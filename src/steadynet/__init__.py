@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from steadynet import data, models
+    from steadynet.batchnorm import fold_batchnorm
     from steadynet.chip import Chip, program, run
     from steadynet.compute import Compute
     from steadynet.data import DataSplits, ImageSet
@@ -154,6 +155,7 @@ _WHERE = {
     "curve": "montecarlo",
     "export": "deploy",
     "fit": "training",
+    "fold_batchnorm": "batchnorm",
     "fitted_law": "nvm.measurements",
     "layer_sensitivity": "deploy",
     "layout": "mapping",
@@ -243,6 +245,7 @@ __all__ = [
     "export",
     "fit",
     "fitted_law",
+    "fold_batchnorm",
     "layer_sensitivity",
     "layout",
     "models",

@@ -15,9 +15,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from steadynet.batchnorm import scale_of
 from steadynet.computed import Place, computed_places, named_weights, replaced
 from steadynet.errors import SteadyNetError
-from steadynet.mapping import Layout
+from steadynet.mapping import Layout, MappedTensor
 from steadynet.mapping import layout as layout_of
 from steadynet.nvm.device import Device
 from steadynet.nvm.programming import program_tensor
@@ -166,11 +167,22 @@ def program(
         where = noise_device or source.device
         errors = Source(seed, stream, draw, pass_, prefix + mapped.name, where, mirrored, read)
         with torch.no_grad():
+            scale = norm_scale(model, mapped, source)
+            held = source if scale is None else source * scale
             value = program_tensor(
-                source, device, errors, _buffer(buffers, mapped.name, source), matrix=mapped.matrix
+                held, device, errors, _buffer(buffers, mapped.name, source), matrix=mapped.matrix
             )
+            if scale is not None:
+                value.div_(scale)
         tensors[mapped.name] = pass_through(source, value)
     return Chip(tensors, Draw(seed, stream, draw, pass_, mirrored, read), placed)
+
+
+def norm_scale(model: nn.Module, mapped: MappedTensor, weight: Tensor) -> Tensor | None:
+    """Return what a weight is multiplied by where BatchNorm is folded into it; None where none is."""
+    if mapped.norm is None:
+        return None
+    return scale_of(model.get_submodule(mapped.norm), weight, input_major=mapped.matrix.input_major)
 
 
 def _buffer(buffers: dict[str, Tensor] | None, name: str, like: Tensor) -> Tensor | None:

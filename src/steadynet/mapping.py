@@ -6,6 +6,7 @@ embedding layers lie on devices; biases, norms and all else stay digital. Name p
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
+from steadynet.batchnorm import folded_pairs
 from steadynet.computed import computed_places
 from steadynet.errors import SteadyNetError, unknown
 from steadynet.nvm.device import Device
@@ -57,6 +59,7 @@ class MappedTensor:
         devices: NVM devices that it takes, J in each of two sign crossbars: 2 J · weights.
         matrix: How it lies on crossbars.
         crossbars: How many it takes, those of both signs.
+        norm: The BatchNorm that is folded into it, by name; None without one.
     """
 
     name: str
@@ -66,6 +69,7 @@ class MappedTensor:
     devices: int
     matrix: Matrix = PLAIN
     crossbars: int = 0
+    norm: str | None = None
 
     @property
     def weights(self) -> int:
@@ -203,6 +207,9 @@ def layout(
         crossbars = 2 * sum(1 for _ in matrix.tiles(shape, device.tile_weights))
         devices = 2 * device.slices * tensor.numel()
         mapped.append(MappedTensor(name, shape, kind, (), devices, matrix, crossbars))
+    if device.fold_bn and mapped:
+        norms = folded_pairs(model)
+        mapped = [dataclasses.replace(tensor, norm=norms.get(tensor.name)) for tensor in mapped]
     if not mapped and not allow_none:
         raise SteadyNetError(
             f"{type(model).__name__} has no weight that lies on devices ({len(digital)} parameters stay digital): "

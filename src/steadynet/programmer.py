@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from steadynet.chip import norm_scale
 from steadynet.computed import named_weights
 from steadynet.mapping import Layout
 from steadynet.nvm.device import Device
@@ -44,8 +45,15 @@ class Programmer:
             # Their targets would else lie in the weights' own memory, and follow them.
             weights = {name: weight.clone() for name, weight in weights.items()}
         self._reads = device.read_noise
-        matrices = {mapped.name: mapped.matrix for mapped in layout}
-        self._targets = {name: Target.of(weight, device, matrices[name]) for name, weight in weights.items()}
+        self._targets: dict[str, Target] = {}
+        self._scales: dict[str, Tensor] = {}
+        for mapped in layout:
+            weight = weights[mapped.name]
+            scale = norm_scale(model, mapped, weight)
+            if scale is not None:
+                self._scales[mapped.name] = scale
+                weight = weight * scale
+            self._targets[mapped.name] = Target.of(weight, device, mapped.matrix)
         self._dtypes = {name: dtype or parameters[name].dtype for name in layout.names}
         self._held: dict[str, Tensor] = {}
 
@@ -86,7 +94,7 @@ class Programmer:
                 for name, target in self._targets.items():
                     stacked = self._memory(name, target, len(draws))
                     for out, draw, state in zip(stacked, draws, settled[name], strict=True):
-                        target.read(state, self._source(name, draw, stream, number), out)
+                        self._unfold(name, target.read(state, self._source(name, draw, stream, number), out))
                     found[name] = stacked
             return found
 
@@ -99,9 +107,14 @@ class Programmer:
             for name, target in self._targets.items():
                 stacked = self._memory(name, target, len(draws))
                 for out, draw in zip(stacked, draws, strict=True):
-                    target.program(self._source(name, draw, stream), out)
+                    self._unfold(name, target.program(self._source(name, draw, stream), out))
                 found[name] = stacked
         return found
+
+    def _unfold(self, name: str, out: Tensor) -> None:
+        """Divide by what was folded in, in place: the network computes with its norm."""
+        if name in self._scales:
+            out.div_(self._scales[name])
 
     def _source(self, name: str, draw: int, stream: Stream, read: int = 0) -> Source:
         # On the CPU, so that chips agree across hosts.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,7 @@ def export(
     chips: Chips = Chips(),
 ) -> None:  # fmt: skip
     """Write the files and say which."""
+    from steadynet.batchnorm import fold_batchnorm
     from steadynet.deploy import DEFAULT_FORMATS, load_state
     from steadynet.deploy import export as write
 
@@ -75,9 +77,13 @@ def export(
     model = build_model(options[ModelOptions], data.classes, data.shape)
     load_state(model, weights)
     check_model(model, data)
+    device = options[DeviceOptions].build(chips.sigma_d)
+    if device.fold_bn:
+        # A chip has no norm: what is handed over is the folded network.
+        model, device = fold_batchnorm(model), dataclasses.replace(device, fold_bn=False)
     written = write(
         model,
-        options[DeviceOptions].build(chips.sigma_d),
+        device,
         out,
         formats=(*DEFAULT_FORMATS, *(["hdf5"] if hdf5 else []), *(["onnx"] if onnx else [])),
         chips=chips.draws,

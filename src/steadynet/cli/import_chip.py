@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     asked = options[ImportOptions]
     weights, path = trained_weights(Path(asked.run or "")), Path(asked.file or "")
+    from steadynet.batchnorm import fold_batchnorm
     from steadynet.deploy import levels_of, load_measured, load_state
     from steadynet.deploy.held import holding
     from steadynet.montecarlo.intervals import proportion_interval
@@ -70,6 +72,8 @@ def main(argv: Sequence[str]) -> int:
     load_state(model, weights)
     check_model(model, data)
     device = options[DeviceOptions].build(0.0).ideal
+    if device.fold_bn:
+        model, device = fold_batchnorm(model), dataclasses.replace(device, fold_bn=False)
     levels = levels_of(model, device)
     measured = load_measured(path, levels)
     chip, targets = measured.weights(levels), levels.weights()

@@ -89,6 +89,10 @@ def levels_of(model: nn.Module, device: Device) -> Levels:
     Raises:
         SteadyNetError: If the model has no such weights, or one is not finite.
     """
+    if device.fold_bn:
+        raise SteadyNetError(
+            "fold_bn is for training and evaluation; fold it for good first: steadynet.fold_batchnorm(model)"
+        )
     check_finite(model)
     placed = layout(model, device)
     parameters = named_weights(model, placed.names)

@@ -145,6 +145,10 @@ def simulated_chip(
     Raises:
         SteadyNetError: If the law is one of whole weights, or the model cannot be mapped.
     """
+    if device.fold_bn:
+        raise SteadyNetError(
+            "fold_bn is for training and evaluation; fold it for good first: steadynet.fold_batchnorm(model)"
+        )
     placed = layout(model, device)
     parameters = named_weights(model, placed.names)
     found: dict[str, Crossbars] = {}

@@ -127,6 +127,10 @@ def worst_case(
         raise SteadyNetError(
             "the bound is relative to the variation, and sigma_d is 0: give the device a sigma_d above 0"
         )
+    if device.fold_bn:
+        raise SteadyNetError(
+            "fold_bn is for training and evaluation; fold it for good first: steadynet.fold_batchnorm(model)"
+        )
     if isinstance(device.law, WeightLaw | DeviceLaw) or device.effects:
         raise SteadyNetError(
             f"{_named(device)} states no std of a weight's error, which the bound is relative to"

@@ -114,6 +114,10 @@ def write_verify(
         raise SteadyNetError(
             f"write-verify knows Gaussian errors about the target alone, not {device.variation}: leave out effects and shifts"
         )
+    if device.fold_bn:
+        raise SteadyNetError(
+            "fold_bn is for training and evaluation; fold it for good first: steadynet.fold_batchnorm(model)"
+        )
     placed = layout or layout_of(model, device)
     parameters = named_weights(model, placed.names)
     weights: dict[str, Tensor] = {}

@@ -50,6 +50,8 @@ class Device:
             relative to the largest conductance, and levels lie within (1 − 1/R) of it, so a small R makes errors larger.
         path: "weight" draws one number a weight where the law allows, "device" always one a device (the reference): the same
             law. Laws and effects that each device has for itself are drawn by device either way.
+        fold_bn: Whether weights are held with the BatchNorm behind their layer folded in, s W with s = γ/sqrt(v + ε), so that
+            errors go by max|s W|. The network computes with its norm all the same; `steadynet.fold_batchnorm` folds it for good.
         include: Patterns of parameter names (as in `fnmatch`) that lie on these devices whatever the rule of
             `steadynet.layout` says.
         exclude: Patterns of names that stay digital, whatever the rule and `include` say.
@@ -69,6 +71,7 @@ class Device:
     on_off_ratio: float | None = None
     tile: tuple[int, int] = (256, 256)
     path: Path = "weight"
+    fold_bn: bool = False
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
@@ -90,8 +93,9 @@ class Device:
                 f"a tile of {tile[1]} columns is smaller than one weight, whose {self.slices} slices lie side by side: "
                 f"take {self.slices} columns or more"
             )
-        if not isinstance(self.quantize, bool):
-            raise SteadyNetError(f"quantize must be True or False, got {self.quantize!r}")
+        for what in ("quantize", "fold_bn"):
+            if not isinstance(value := getattr(self, what), bool):
+                raise SteadyNetError(f"{what} must be True or False, got {value!r}")
         for what in ("include", "exclude"):
             patterns = getattr(self, what)
             if isinstance(patterns, str) or not all(isinstance(pattern, str) for pattern in patterns):

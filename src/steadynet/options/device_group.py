@@ -35,6 +35,7 @@ class DeviceOptions:
             the weight and half of the range (differential).
         on_off_ratio: Largest conductance over the smallest that weights use; the device's own by default, else a smallest of 0.
         path: One error per weight (fast), or one per device (the reference): the same law.
+        fold_bn: Weights are held with the BatchNorm behind their layer folded in, in training and evaluation.
         stuck_lrs: Probability that a device is stuck in its low-resistance state, at the largest conductance.
         stuck_hrs: Probability that it is stuck in its high-resistance state, at the smallest.
         fault_map: NPZ file of the devices that are stuck on one chip.
@@ -57,6 +58,7 @@ class DeviceOptions:
     crossbars: Literal["one", "both", "differential"] = "one"
     on_off_ratio: float | None = None
     path: Literal["weight", "device"] = "weight"
+    fold_bn: bool = False
     stuck_lrs: float = 0.0
     stuck_hrs: float = 0.0
     fault_map: str | None = None
@@ -87,6 +89,7 @@ class DeviceOptions:
             crossbars=self.crossbars,
             on_off_ratio=named.on_off_ratio if self.on_off_ratio is None else self.on_off_ratio,
             path=self.path,
+            fold_bn=self.fold_bn,
             include=tuple(self.include or ()),
             exclude=tuple(self.exclude or ()),
         )

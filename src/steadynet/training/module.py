@@ -104,7 +104,9 @@ class TrainingModule(pl.LightningModule):
             layout=mapped,
             # The patterns are for the backbone's names.
             parts_layout=layout(
-                self.parts, dataclasses.replace(device, include=(), exclude=()), allow_none=True
+                self.parts,
+                dataclasses.replace(device, include=(), exclude=(), fold_bn=False),
+                allow_none=True,
             ),
             loss=loss,
             seed=settings.seed,
