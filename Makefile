@@ -2,6 +2,7 @@
 #
 #   make demo    the main job on real digits, with tables and figures at the end
 #   make test    lint, types, tests
+#   make docs    the documentation site, into build/site
 #   make bench   speed and memory as ratios, against plain PyTorch and a peer
 #
 # Both make the virtual environment .venv and install what they need into it, once.
@@ -20,12 +21,13 @@ PYTEST_ARGS ?= -n auto --maxprocesses=4 --dist=worksteal
 test: export OMP_NUM_THREADS ?= 1
 test: export MKL_NUM_THREADS ?= 1
 
-.PHONY: help demo test bench lint format install dev clean distclean
+.PHONY: help demo test docs bench lint format install dev clean distclean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo     install into $(VENV), then train, prove and hand over on digits"
 	@echo "make test     install the test tools, then lint, check types and run the tests"
+	@echo "make docs     build the documentation site, into build/site"
 	@echo "make bench    measure speed and memory, and draw the table; BENCH_ARGS=--quick takes minutes"
 	@echo "make lint     lint, format check and type check alone"
 	@echo "make format   format the code and mend what lint can mend"
@@ -35,7 +37,7 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/steadynet demo --overwrite $(DEMO_ARGS)
 
-test: lint
+test: lint docs
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # Rows that this code has measured on this machine are kept; BENCH_ARGS=--fresh measures all again. The table is
@@ -43,6 +45,10 @@ test: lint
 bench: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks $(if $(TORCH_INDEX),--peer-index $(TORCH_INDEX)) $(BENCH_ARGS); \
 	  measured=$$?; [ $$measured -le 1 ] && $(BIN)/python -m benchmarks.table && exit $$measured
+
+# Warnings, such as a link to nowhere, are errors.
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

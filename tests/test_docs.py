@@ -52,6 +52,27 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_the_reference_has_every_public_name_once() -> None:
+    told: list[str] = []
+    for page in sorted((ROOT / "docs" / "api").glob("*.md")):
+        told += re.findall(r"^::: (steadynet\.[\w.]+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(told) == len(set(told))
+    objects: list[object] = []
+    for path in told:
+        module, _, name = path.rpartition(".")
+        objects.append(getattr(importlib.import_module(module), name))
+    public = {name: getattr(steadynet, name) for name in steadynet.__all__}
+    for name, value in public.items():
+        if name not in ("__version__", "data", "models"):
+            assert any(value is other for other in objects), f"steadynet.{name} is on no page of docs/api"
+
+
+def test_the_site_names_every_page() -> None:
+    named = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert page.relative_to(ROOT / "docs").as_posix() in named
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples_run(name: str) -> None:
     torch.manual_seed(0)
