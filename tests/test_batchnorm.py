@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cli.processes import SMALL, run
+from cli.processes import SMALL
 from steadynet.batchnorm import fold_batchnorm, folded_pairs
 from steadynet.chip import program
 from steadynet.chip import run as compute
+from steadynet.cli.main import main
 from steadynet.deploy import levels_of, worst_case, write_verify
 from steadynet.errors import SteadyNetError
 from steadynet.mapping import layout
@@ -143,28 +145,13 @@ def test_training_sees_it_and_gradients_reach_the_weights() -> None:
         fit(start, recipe(name), DEVICE.at(0.1), own, own, epochs=2, batch_size=20, progress=False)
 
 
-def test_it_is_handed_over_folded(tmp_path: Path) -> None:
-    run(
-        tmp_path,
-        "train",
-        *SMALL,
-        "--recipe",
-        "noise",
-        "--epochs",
-        "1",
-        "--sigma-d",
-        "0.2",
-        "--fold-bn",
-        "--path",
-        "device",
-        "--out",
-        "r",
-    )
-    run(tmp_path, "export", "r", "--chips", "0", "--out", "x")
-    run(tmp_path, "evaluate", "r", "--sigma-d", "0.2", "--draws", "1", "--no-progress", "--out", "e")
-    import json
-
-    run(tmp_path, "import", "x/chip-0.npz", "--run", "r", "--json", "i.json")
+def test_it_is_handed_over_folded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("--recipe", "noise", "--epochs", "1", "--sigma-d", "0.2", "--fold-bn", "--path", "device")
+    assert main(["train", *SMALL, *words, "--out", "r"]) == 0
+    assert main(["export", "r", "--chips", "0", "--out", "x"]) == 0
+    assert main(["evaluate", "r", "--sigma-d", "0.2", "--draws", "1", "--no-progress", "--out", "e"]) == 0
+    assert main(["import", "x/chip-0.npz", "--run", "r", "--json", "i.json"]) == 0
     told = json.loads((tmp_path / "i.json").read_text())["networks"]["chip-0.npz"]["accuracy"]
     rows = json.loads((tmp_path / "e" / "results.json").read_text())["rows"]
     assert told == pytest.approx(rows[0]["accuracy_values"][0])

@@ -30,7 +30,10 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return told.err
 
 
-def test_measurements_become_a_device_that_a_network_is_trained_and_tested_on(tmp_path: Path) -> None:
+def test_measurements_become_a_device_that_a_network_is_trained_and_tested_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "lab.csv").write_text(TABLE, encoding="utf-8")
     done = run(tmp_path, "devices", "fit", "lab.csv", "--technology", "RRAM")
     assert "through 3 measured targets, sigma_d 0.04" in done.stdout
@@ -39,20 +42,24 @@ def test_measurements_become_a_device_that_a_network_is_trained_and_tested_on(tm
         assert name in done.stdout
     own = read_device(tmp_path / "lab.yaml")
     assert (own.name, own.technology, own.on_off_ratio) == ("lab", "RRAM", 10.0)
-    run(
-        tmp_path,
-        "train",
-        *SMALL,
-        "--recipe",
-        "noise",
-        "--epochs",
-        "1",
-        "--device",
-        "lab.yaml",
-        "--sigma-d",
-        "own",
-        "--out",
-        "r",
+    assert (
+        main(
+            [
+                "train",
+                *SMALL,
+                "--recipe",
+                "noise",
+                "--epochs",
+                "1",
+                "--device",
+                "lab.yaml",
+                "--sigma-d",
+                "own",
+                "--out",
+                "r",
+            ]
+        )
+        == 0
     )
     saved = (tmp_path / "r" / "config.yaml").read_text()
     assert f"sigma_d: {own.own_sigma_d!r}" in saved, "a number is saved, whatever becomes of the file"
@@ -69,7 +76,7 @@ def test_measurements_become_a_device_that_a_network_is_trained_and_tested_on(tm
         "--out",
         "e",
     )
-    run(tmp_path, "evaluate", "r", "--sigma-d", "0", "own", *words)
+    assert main(["evaluate", "r", "--sigma-d", "0", "own", *words]) == 0
     rows: list[dict[str, Any]] = json.loads((tmp_path / "e" / "results.json").read_text())["rows"]
     assert [row["sigma_d"] for row in rows] == [0.0, own.own_sigma_d]
     assert [row["draws"] for row in rows] == [4, 4], "faults make chips differ at sigma_d 0 too"
@@ -129,32 +136,42 @@ def test_a_chip_is_exported_and_imported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    run(
-        tmp_path,
-        "train",
-        *SMALL,
-        "--recipe",
-        "noise",
-        "--epochs",
-        "2",
-        "--sigma-d",
-        "0.3",
-        "--path",
-        "device",
-        "--out",
-        "r",
+    assert (
+        main(
+            [
+                "train",
+                *SMALL,
+                "--recipe",
+                "noise",
+                "--epochs",
+                "2",
+                "--sigma-d",
+                "0.3",
+                "--path",
+                "device",
+                "--out",
+                "r",
+            ]
+        )
+        == 0
     )
-    done = run(tmp_path, "export", "r", "--chips", "0", "1", "--hdf5", "--out", "x")
+    assert main(["export", "r", "--chips", "0", "1", "--hdf5", "--out", "x"]) == 0
+    printed = capsys.readouterr().out
     for name in ("levels.npz", "levels.h5", "chip-0.npz", "chip-1.npz"):
-        assert name in done.stdout
-    run(tmp_path, "evaluate", "r", "--sigma-d", "0.3", "--draws", "2", "--no-progress", "--out", "e")
+        assert name in printed
+    assert main(["evaluate", "r", "--sigma-d", "0.3", "--draws", "2", "--no-progress", "--out", "e"]) == 0
     rows: list[dict[str, Any]] = json.loads((tmp_path / "e" / "results.json").read_text())["rows"]
     for draw in (0, 1):
-        done = run(tmp_path, "import", f"x/chip-{draw}.npz", "--run", "r", "--json", "i.json")
+        words = ("import", f"x/chip-{draw}.npz", "--run", "r", "--json", "i.json")
+        if draw:
+            assert main(words) == 0
+            printed = capsys.readouterr().out
+        else:
+            printed = run(tmp_path, *words).stdout
         told = json.loads((tmp_path / "i.json").read_text())
         accuracy = told["networks"][f"chip-{draw}.npz"]["accuracy"]
         assert accuracy == pytest.approx(rows[0]["accuracy_values"][draw]), "the very chip of the evaluation"
-        assert f"{100 * accuracy:.2f}" in done.stdout
+        assert f"{100 * accuracy:.2f}" in printed
         assert told["errors"]["fc2.weight"] == pytest.approx(0.3 * 0.77763, rel=0.1)
     capsys.readouterr()
     assert "name the training" in refused(capsys, "import", "x/chip-0.npz")

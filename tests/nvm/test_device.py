@@ -45,7 +45,9 @@ def test_the_default_is_the_papers_device() -> None:
 
 
 def test_another_sigma_changes_nothing_else() -> None:
-    device = Device(6, 3, StateDependent(0.1, 4.0, "weight"), False, "channel", "both", 10.0, "device")
+    device = Device(
+        6, 3, StateDependent(0.1, 4.0, "weight"), False, "channel", "both", 10.0, (64, 64), "device"
+    )
     other = device.at(0.3)
     assert other.sigma_d == 0.3
     assert device.sigma_d == 0.1

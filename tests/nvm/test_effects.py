@@ -85,8 +85,8 @@ def test_an_effect_is_a_value_that_is_replayed(effect: str, crossbars: Any) -> N
 def test_a_law_of_whole_weights_is_that_of_their_devices(
     effect: str, crossbars: Any, ratio: float | None
 ) -> None:
-    # 3,000 chips of a column of two weights each; two samples of as many differ by a distance of 0.075 at 1e-7, while
-    # a std wrong by 35 % has 0.075 and one wrong by 60 % is found with power above 0.99.
+    # 1,500 chips of a column of two weights each; two samples of as many differ by a distance of 0.106 at 1e-7, while
+    # a std wrong by a factor of 2 has 0.17 and is found with power above 0.99.
     weight = torch.tensor([[1.0, -0.4]])
     held: dict[str, list[torch.Tensor]] = {}
     for path in ("weight", "device"):
@@ -97,7 +97,7 @@ def test_a_law_of_whole_weights_is_that_of_their_devices(
         target = Target.of(weight, device)
         offset = 0 if path == "weight" else 5000
         held[path] = [
-            target.program(source(draw=offset + draw), torch.empty_like(weight)) for draw in range(3000)
+            target.program(source(draw=offset + draw), torch.empty_like(weight)) for draw in range(1500)
         ]
     for column in range(2):
         one, other = (
@@ -105,11 +105,11 @@ def test_a_law_of_whole_weights_is_that_of_their_devices(
         )
         same: Any = stats.ks_2samp(one, other)
         assert same.pvalue > ALPHA, (one.std(), other.std())
-        # Each std has a relative std of 1/√6000: 0.018 for their ratio, of which this is five.
-        assert one.std() == pytest.approx(other.std(), rel=0.1)
-    # How the errors of two weights of one column go together, too: a correlation of 3,000 pairs has a std of 0.018.
+        # Each std has a relative std of 1/√3000: 0.026 for their ratio, of which this is five.
+        assert one.std() == pytest.approx(other.std(), rel=0.13)
+    # How the errors of two weights of one column go together, too: a correlation of 1,500 pairs has a std of 0.026.
     found = [np.corrcoef(np.array([chip[0].tolist() for chip in held[path]]).T)[0, 1] for path in held]
-    assert abs(found[0] - found[1]) < 0.13
+    assert abs(found[0] - found[1]) < 0.19
 
 
 # --- each by its formula ------------------------------------------------------------------------

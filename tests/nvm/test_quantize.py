@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nvm.slow_devices import ALL_PAIRS
 from steadynet.errors import SteadyNetError
-from steadynet.nvm.quantize import SCALES, Scale, fake_quantize, from_codes, lsb, max_abs, to_codes
+from steadynet.nvm.quantize import Scale, fake_quantize, from_codes, lsb, max_abs, to_codes
 
 BITS = sorted({m for m, _ in ALL_PAIRS})
 EPS = 2.0**-23  # of float32
@@ -113,7 +113,7 @@ def test_a_tensor_without_channels_has_one_maximum(shape: tuple[int, ...]) -> No
     assert float(max_abs(weight, "channel")) == 2.0
 
 
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("scale", ["tensor", "channel"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_gradient_passes_exactly(scale: Scale, dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(2)
@@ -126,7 +126,7 @@ def test_the_gradient_passes_exactly(scale: Scale, dtype: torch.dtype) -> None:
     assert torch.equal(weight.grad, upstream)
 
 
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("scale", ["tensor", "channel"])
 def test_zeros_stay_zeros_and_still_learn(scale: Scale) -> None:
     weight = torch.zeros(3, 4, requires_grad=True)
     held = fake_quantize(weight, 8, scale)
@@ -163,5 +163,5 @@ def test_a_step_is_the_maximum_over_the_top_code(weight_bits: int) -> None:
 def test_bad_tensors_and_scales_are_refused() -> None:
     with pytest.raises(SteadyNetError, match=r"shape \(0, 3\) is empty"):
         max_abs(torch.zeros(0, 3))
-    with pytest.raises(SteadyNetError, match="scale must be one of tensor, channel, got 'row'"):
+    with pytest.raises(SteadyNetError, match="scale must be one of tensor, channel, tile, got 'row'"):
         max_abs(torch.ones(2), cast("Scale", "row"))
