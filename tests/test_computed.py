@@ -136,8 +136,7 @@ def test_many_chips_at_once_are_chips_one_by_one(kind: str) -> None:
     assert one.nll.std > 0
 
 
-@every
-@pytest.mark.parametrize("method", ["noise", "ovf"])
+@pytest.mark.parametrize(("kind", "method"), [*((kind, "noise") for kind in KINDS), ("own", "ovf")])
 def test_it_trains_and_is_handed_over(kind: str, method: str) -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(90, 4, generator=generator)

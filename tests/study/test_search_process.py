@@ -50,7 +50,8 @@ def starts(folder: Path, out: str) -> int:
     )
 
 
-@pytest.mark.parametrize("name", ["grid", "range"])
+# The sampler of a range looks back at earlier trials, which a grid does not: it has more to lose.
+@pytest.mark.parametrize("name", ["range"])
 def test_a_search_that_is_killed_in_mid_trial_twice_ends_with_the_same_trials(
     folder: Path, name: str
 ) -> None:
