@@ -108,6 +108,26 @@ def test_it_is_replaced_within_a_failing_call_and_given_back() -> None:
 
 
 @every
+def test_what_only_looks_makes_no_step(kind: str) -> None:
+    model = make(kind).train()
+    before = copy.deepcopy(model.state_dict())
+    chip = program(copy.deepcopy(model), DEVICE)
+    levels_of(model, DEVICE)
+    simulated_chip(model, DEVICE)
+    weight_curvature(model, DEVICE, (INPUTS, torch.arange(5) % 3))
+    with torch.no_grad():
+        run(model, {"2.weight": chip["2.weight"]}, INPUTS)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
+    assert all(module.training for module in model.modules())
+
+
+def test_other_processes_refuse_it_with_the_mend() -> None:
+    data = INPUTS, torch.arange(5) % 3
+    with pytest.raises(SteadyNetError, match=r"2\.weight is computed .* set processes to 1, or bake it in"):
+        monte_carlo(make("own"), DEVICE, data, draws=4, compute=Compute(processes=2))
+
+
+@every
 def test_gradients_reach_what_it_is_made_of(kind: str) -> None:
     model = make(kind).eval()
     chip = program(model, DEVICE.ideal)

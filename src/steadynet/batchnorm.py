@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from steadynet.errors import SteadyNetError
+from steadynet.nvm.device import Device
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -102,6 +103,14 @@ def fold_batchnorm(model: nn.Module) -> nn.Module:
         _put(held, layer, fused)
         _put(held, norm, nn.Identity())
     return held
+
+
+def check_unfolded(device: Device) -> None:
+    """Raise `SteadyNetError` if BatchNorm is folded in on the fly: weights are handed over of a folded network alone."""
+    if device.fold_bn:
+        raise SteadyNetError(
+            "fold_bn is for training and evaluation; fold it for good first: steadynet.fold_batchnorm(model)"
+        )
 
 
 def _check(layer: nn.Module, norm: nn.Module, layer_name: str, norm_name: str) -> None:

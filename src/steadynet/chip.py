@@ -155,7 +155,7 @@ def program(
         SteadyNetError: If the model cannot be mapped (see `layout`) or a number is negative.
     """
     placed = layout or layout_of(model, device)
-    weights = named_weights(model, placed.names)
+    weights = named_weights(model, placed.names, graph=True)
     tensors: dict[str, Tensor] = {}
     for mapped in placed.mapped:
         weight = weights.get(mapped.name)

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -28,8 +29,12 @@ def computed_places(model: nn.Module) -> dict[str, Place]:
     return found
 
 
-def named_weights(model: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
-    """Return parameters and computed tensors by name; the latter with their graph, and those that there are not left out."""
+def named_weights(model: nn.Module, names: Sequence[str], *, graph: bool = False) -> dict[str, Tensor]:
+    """Return parameters and computed tensors by name; those that there are not are left out.
+
+    With `graph` computed tensors are those of a forward, with their graph, and in training what a parametrisation learns by
+    looking (spectral norm) moves on. Without, the model stays as it is.
+    """
     parameters = dict(model.named_parameters(remove_duplicate=False))
     computed = computed_places(model)
     found: dict[str, Tensor] = {}
@@ -38,8 +43,20 @@ def named_weights(model: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
             found[name] = parameters[name]
         elif name in computed:
             module, key = computed[name]
-            found[name] = getattr(module, key)
+            found[name] = getattr(module, key) if graph else evaluated(module, key)
     return found
+
+
+def evaluated(module: nn.Module, key: str) -> Tensor:
+    """Return a computed tensor without its graph, and without a step of what its parametrisation learns in training."""
+    parts = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        with torch.no_grad():
+            return cast("Tensor", getattr(module, key))
+    finally:
+        for part in parts:
+            part.training = True
 
 
 @contextmanager

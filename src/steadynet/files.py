@@ -166,6 +166,12 @@ def check_folder(path: Path, *, overwrite: bool = False) -> None:
         raise SteadyNetError(f"output folder {path} is no folder of results; --overwrite does not empty it")
 
 
+def check_new(path: Path, *, overwrite: bool = False) -> None:
+    """Raise `SteadyNetError` if a file is there already, and is not to be replaced."""
+    if path.exists() and not overwrite:
+        raise SteadyNetError(f"{path} already exists: name another file, or overwrite it by --overwrite")
+
+
 def check_apart(out: Path, *inputs: Path) -> None:
     """Raise if an input lies in the folder `out`, which emptying it would destroy.
 

@@ -14,13 +14,14 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize, prune
+from torch.nn.utils import parametrize
 
 from steadynet.batchnorm import folded_pairs
-from steadynet.computed import computed_places
+from steadynet.computed import computed_places, evaluated
 from steadynet.errors import SteadyNetError, unknown
 from steadynet.nvm.device import Device
 from steadynet.nvm.matrix import PLAIN, Matrix
+from steadynet.programmable import check_programmable
 
 # Parameters that lie on devices, by layer type; a name that ends in "_l" goes on with the layer's number.
 # Subclasses follow their base; parameters that they add do not.
@@ -167,7 +168,7 @@ def layout(
     """
     if not isinstance(model, nn.Module):
         raise SteadyNetError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    _refuse(model)
+    check_programmable(model)
     device = device or Device()
     include, exclude = (*device.include, *include), (*device.exclude, *exclude)
     names = [*(name for name, _ in model.named_parameters(remove_duplicate=False)), *computed_places(model)]
@@ -190,10 +191,7 @@ def layout(
             kind, reason = None, f"its dtype {parameter.dtype} is no floating point"
         shape = tuple(parameter.shape)
         if kind:
-            devices = 2 * device.slices * parameter.numel()
-            matrix = _matrix(places[0][1], shape)
-            crossbars = 2 * sum(1 for _ in matrix.tiles(shape, device.tile_weights))
-            mapped.append(MappedTensor(all_names[0], shape, kind, all_names[1:], devices, matrix, crossbars))
+            mapped.append(_mapped(all_names, kind, places[0][1], parameter, device))
         else:
             digital.append(DigitalTensor(all_names[0], shape, reason))
     for name, (owner, key) in computed_places(model).items():
@@ -201,12 +199,7 @@ def layout(
         kind = kind or ("named" if _matches((name,), include) else None)
         if kind is None or _matches((name,), exclude):
             continue
-        tensor = _computed(owner, key)
-        shape = tuple(tensor.shape)
-        matrix = _matrix(owner, shape)
-        crossbars = 2 * sum(1 for _ in matrix.tiles(shape, device.tile_weights))
-        devices = 2 * device.slices * tensor.numel()
-        mapped.append(MappedTensor(name, shape, kind, (), devices, matrix, crossbars))
+        mapped.append(_mapped((name,), kind, owner, evaluated(owner, key), device))
     if device.fold_bn and mapped:
         norms = folded_pairs(model)
         mapped = [dataclasses.replace(tensor, norm=norms.get(tensor.name)) for tensor in mapped]
@@ -286,6 +279,18 @@ def _verdict(owner: nn.Module, key: str) -> tuple[str | None, str]:
     return None, f"{kind_name} has no rule for {key!r}"
 
 
+def _mapped(
+    names: tuple[str, ...], kind: str, owner: nn.Module, tensor: Tensor, device: Device
+) -> MappedTensor:
+    """Return a tensor of a layer as it lies on devices."""
+    shape = tuple(tensor.shape)
+    matrix = _matrix(owner, shape)
+    crossbars = 2 * sum(1 for _ in matrix.tiles(shape, device.tile_weights))
+    return MappedTensor(
+        names[0], shape, kind, names[1:], 2 * device.slices * tensor.numel(), matrix, crossbars
+    )
+
+
 def _matrix(owner: nn.Module, shape: tuple[int, ...]) -> Matrix:
     """Return how a parameter of a layer lies on crossbars."""
     if isinstance(owner, nn.modules.conv._ConvNd) and len(shape) > 1:  # pyright: ignore[reportPrivateUsage] (torch names no public base)
@@ -295,18 +300,6 @@ def _matrix(owner: nn.Module, shape: tuple[int, ...]) -> Matrix:
     )
 
 
-def _computed(owner: nn.Module, key: str) -> Tensor:
-    """Return a computed tensor without a step of what its parametrisation learns, as spectral norm does in training."""
-    parts = [module for module in owner.modules() if module.training]
-    owner.eval()
-    try:
-        with torch.no_grad():
-            return cast("Tensor", getattr(owner, key))
-    finally:
-        for module in parts:
-            module.training = True
-
-
 def _is_transposed_linear(owner: nn.Module) -> bool:
     """Return whether a layer is Hugging Face's Conv1D, a linear layer whose weight is [inputs, outputs]."""
     return type(owner).__name__ == "Conv1D" and type(owner).__module__.startswith("transformers.")
@@ -314,33 +307,3 @@ def _is_transposed_linear(owner: nn.Module) -> bool:
 
 def _matches(names: tuple[str, ...], patterns: Sequence[str]) -> bool:
     return any(fnmatch.filter(names, pattern) for pattern in patterns)
-
-
-def _refuse(model: nn.Module) -> None:
-    for name, module in cast("Iterator[tuple[str, nn.Module]]", model.named_modules()):
-        where = f"{name or 'the model'} ({type(module).__name__})"
-        if isinstance(module, torch.jit.ScriptModule):
-            raise SteadyNetError(
-                f"{where} is TorchScript, whose weights cannot be replaced: pass the module itself"
-            )
-        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            raise SteadyNetError(f"{where} is a data-parallel wrapper: pass its .module")
-        if parametrize.is_parametrized(module) and isinstance(module, nn.RNNBase):
-            raise SteadyNetError(
-                f"{where} is parametrised, and computes with copies that the programming would miss: bake it in with "
-                "torch.nn.utils.parametrize.remove_parametrizations"
-            )
-        hooks: list[object] = [*module._forward_pre_hooks.values()]  # pyright: ignore[reportPrivateUsage] (torch names no public way to them)
-        if any(isinstance(hook, prune.BasePruningMethod) for hook in hooks):
-            raise SteadyNetError(
-                f"{where} is pruned by a hook, so its weight is no parameter: make the pruning permanent with "
-                "torch.nn.utils.prune.remove"
-            )
-        if any(type(hook).__name__ in ("WeightNorm", "SpectralNorm") for hook in hooks):
-            raise SteadyNetError(
-                f"{where} computes its weight in a hook (weight_norm or spectral_norm), which would undo the "
-                "programming: remove it with torch.nn.utils.remove_weight_norm or remove_spectral_norm"
-            )
-        for key, parameter in module.named_parameters(recurse=False):
-            if isinstance(parameter, nn.parameter.UninitializedParameter):
-                raise SteadyNetError(f"{key} of {where} has no shape yet: run the model once first")

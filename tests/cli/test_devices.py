@@ -127,6 +127,8 @@ def test_a_device_file_that_is_there_is_kept(table: Path, capsys: pytest.Capture
     table.write_text(TABLE.replace("98", "99"), encoding="utf-8")
     capsys.readouterr()
     assert "lab.yaml already exists" in refused(capsys, "devices", "fit", "lab.csv")
+    (table.parent / "other.png").write_bytes(b"a picture of the user's own")
+    assert "other.png already exists" in refused(capsys, "devices", "fit", "lab.csv", "--out", "other.yaml")
     assert (table.parent / "lab.yaml").read_bytes() == before
     assert main(["devices", "fit", "lab.csv", "--overwrite"]) == 0
     assert (table.parent / "lab.yaml").read_bytes() != before
@@ -162,13 +164,13 @@ def test_a_chip_is_exported_and_imported(
     assert main(["evaluate", "r", "--sigma-d", "0.3", "--draws", "2", "--no-progress", "--out", "e"]) == 0
     rows: list[dict[str, Any]] = json.loads((tmp_path / "e" / "results.json").read_text())["rows"]
     for draw in (0, 1):
-        words = ("import", f"x/chip-{draw}.npz", "--run", "r", "--json", "i.json")
+        words = ("import", f"x/chip-{draw}.npz", "--run", "r", "--json", f"i{draw}.json")
         if draw:
             assert main(words) == 0
             printed = capsys.readouterr().out
         else:
             printed = run(tmp_path, *words).stdout
-        told = json.loads((tmp_path / "i.json").read_text())
+        told = json.loads((tmp_path / f"i{draw}.json").read_text())
         accuracy = told["networks"][f"chip-{draw}.npz"]["accuracy"]
         assert accuracy == pytest.approx(rows[0]["accuracy_values"][draw]), "the very chip of the evaluation"
         assert f"{100 * accuracy:.2f}" in printed
@@ -179,6 +181,7 @@ def test_a_chip_is_exported_and_imported(
         capsys, "import", "x/chip-0.npz", "--run", "r", "--weight-bits", "6"
     )
     assert "there is no file" in refused(capsys, "import", "x/chip-7.npz", "--run", "r")
+    assert "i0.json already exists" in refused(capsys, *words[:-1], "i0.json")
     assert "--sigma-d is that of simulated chips" in refused(
         capsys, "export", "r", "--sigma-d", "0.1", "--out", "y"
     )

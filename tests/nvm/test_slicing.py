@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nvm.slow_devices import ALL_PAIRS, SMALL_PAIRS, bits, levels
 from steadynet.errors import SteadyNetError
+from steadynet.nvm.device import CROSSBARS, Device
 from steadynet.nvm.slicing import (
     Crossbars,
     check_bits,
@@ -49,8 +50,9 @@ def test_every_code_comes_back_from_its_slices_and_crossbars(weight_bits: int, d
     codes = every_code(weight_bits)
     joined = join_levels(slice_levels(codes, weight_bits, device_bits), device_bits)
     assert torch.equal(joined, codes.abs().long())
-    crossbars = to_crossbars(codes, weight_bits, device_bits)
-    assert torch.equal(from_crossbars(crossbars, device_bits), codes.long())
+    for mapping in CROSSBARS:
+        crossbars = to_crossbars(codes, Device(weight_bits, device_bits, crossbars=mapping))
+        assert torch.equal(from_crossbars(crossbars, device_bits), codes.long())
 
 
 @given(st.sampled_from(ALL_PAIRS), st.data())
@@ -60,7 +62,7 @@ def test_any_code_comes_back_at_any_bits(pair: tuple[int, int], data: st.DataObj
     top = 2**weight_bits - 1
     numbers = data.draw(st.lists(st.integers(-top, top), min_size=1, max_size=20))
     codes = torch.tensor(numbers, dtype=torch.float32)
-    crossbars = to_crossbars(codes, weight_bits, device_bits)
+    crossbars = to_crossbars(codes, Device(weight_bits, device_bits))
     assert from_crossbars(crossbars, device_bits).tolist() == numbers
     assert slice_levels(codes, weight_bits, device_bits).T.tolist() == [
         levels(abs(n), weight_bits, device_bits) for n in numbers
@@ -70,7 +72,7 @@ def test_any_code_comes_back_at_any_bits(pair: tuple[int, int], data: st.DataObj
 @pytest.mark.parametrize(("weight_bits", "device_bits"), SMALL_PAIRS)
 def test_a_weight_lies_in_the_crossbar_of_its_sign_alone(weight_bits: int, device_bits: int) -> None:
     codes = every_code(weight_bits)
-    positive, negative = to_crossbars(codes, weight_bits, device_bits)
+    positive, negative = to_crossbars(codes, Device(weight_bits, device_bits))
     own = slice_levels(codes, weight_bits, device_bits)
     assert torch.equal(positive[:, codes > 0], own[:, codes > 0])
     assert not positive[:, codes <= 0].any()
@@ -81,7 +83,7 @@ def test_a_weight_lies_in_the_crossbar_of_its_sign_alone(weight_bits: int, devic
 def test_shapes_and_the_codes_themselves_are_kept() -> None:
     codes = torch.tensor([[[3.0, -200.0]], [[0.0, 255.0]]])
     before = codes.clone()
-    crossbars = to_crossbars(codes, 8, 2)
+    crossbars = to_crossbars(codes, Device(8, 2))
     assert crossbars.positive.shape == (4, 2, 1, 2)
     assert torch.equal(from_crossbars(crossbars, 2), codes.long())
     assert torch.equal(codes, before)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 import steadynet as sn
@@ -89,3 +92,21 @@ def test_a_users_own_network_counts_by_its_file() -> None:
 
 def test_changed_modules_are_named() -> None:
     assert changed({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"}) == ["b", "c", "d"]
+
+
+def test_every_module_of_ours_that_programs_and_runs_a_chip_is_told() -> None:
+    """All that the physics imports while it runs, but what only tells of refusals and files."""
+    code = (
+        "import sys, steadynet.chip, steadynet.programmer, steadynet.nvm.programming, steadynet.nvm.device_file\n"
+        "print(*sorted(m for m in sys.modules if m.startswith('steadynet.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    told = set(code_version.testing_code("cnn"))
+    aside = {
+        "steadynet.errors",
+        "steadynet.files",
+        "steadynet.extras",
+        "steadynet.nvm",
+        "steadynet.nvm.effects",
+    }
+    assert {name for name in done.stdout.split() if name.removeprefix("steadynet.") not in told} <= aside

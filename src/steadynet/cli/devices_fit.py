@@ -10,6 +10,7 @@ from typing import Literal
 from steadynet.cli.parser import Command, parse
 from steadynet.cli.table import Row, print_table
 from steadynet.errors import SteadyNetError, check_integer, check_number
+from steadynet.files import check_new
 
 SHOWN = 24
 
@@ -29,7 +30,7 @@ class FitOptions:
         name: What the device is called; the file's name by default.
         technology: What it is.
         out: The device file, FILE.yaml by default; its picture lies beside it.
-        overwrite: Replace the device file if there is one.
+        overwrite: Replace the device file and its pictures if they are there.
     """
 
     file: str | None = None
@@ -55,8 +56,8 @@ class FitOptions:
             raise SteadyNetError(
                 f"--out must end in .yaml, by which a device file is known, got {self.out!r}"
             )
-        if self.target.exists() and not self.overwrite:
-            raise SteadyNetError(f"{self.target} already exists: take another --out, or --overwrite")
+        for suffix in (self.target.suffix, ".png", ".svg"):
+            check_new(self.target.with_suffix(suffix), overwrite=self.overwrite)
 
     @property
     def target(self) -> Path:

@@ -33,7 +33,7 @@ class EvaluateOptions:
         against: Another run or file of weights, evaluated on the same chips and images: adds the difference of accuracy
             and its own interval, which designs auto and blocks then run for.
         seed: Seed of the chips.
-        batch_size: Images at a time; it does not change the errors.
+        batch_size: Images at a time; it changes no errors but those of reading, which are new for each batch.
         target_accuracy: Also tell the largest σ_d that keeps this accuracy (a fraction), and the yield at
             each σ_d (design full).
         out: Folder for the JSON, the CSV and the figures; only the terminal by default.

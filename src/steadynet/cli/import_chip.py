@@ -11,7 +11,7 @@ from steadynet.cli.parser import Command, parse, run_folder
 from steadynet.cli.runs import trained_weights
 from steadynet.cli.table import Row, print_table
 from steadynet.errors import SteadyNetError, check_integer
-from steadynet.files import write_json_atomically
+from steadynet.files import check_new, write_json_atomically
 from steadynet.options.build import build_model, check_model, load_data
 from steadynet.options.device_group import DeviceOptions
 from steadynet.options.groups import DataOptions, ModelOptions
@@ -26,14 +26,18 @@ class ImportOptions:
         run: Folder of the training, or the file of weights, that the chip was programmed from.
         batch_size: Images at a time.
         json: File for what is told; none by default.
+        overwrite: Replace that file if it is there.
     """
 
     file: str | None = None
     run: str | None = None
     batch_size: int = 500
     json: str | None = None
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
+        if self.json is not None:
+            check_new(Path(self.json), overwrite=self.overwrite)
         if self.file is None:
             raise SteadyNetError("name the measured chip: steadynet import FILE --run RUN")
         if self.run is None:

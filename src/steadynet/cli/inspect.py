@@ -9,7 +9,7 @@ from pathlib import Path
 from steadynet.cli.parser import Command, parse
 from steadynet.cli.table import Row, print_table
 from steadynet.errors import SteadyNetError, check_integer
-from steadynet.files import write_json_atomically
+from steadynet.files import check_new, write_json_atomically
 from steadynet.options.build import build_model, load_data
 from steadynet.options.device_group import DeviceOptions
 from steadynet.options.groups import DataOptions, ModelOptions
@@ -23,13 +23,17 @@ class InspectOptions:
         classes: Classes of the network; those of --data by default.
         shape: Channels, height and width of its images; those of --data by default.
         json: File for what is told; none by default.
+        overwrite: Replace that file if it is there.
     """
 
     classes: int | None = None
     shape: list[int] | None = None
     json: str | None = None
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
+        if self.json is not None:
+            check_new(Path(self.json), overwrite=self.overwrite)
         if self.classes is not None:
             check_integer("--classes", self.classes, at_least=1)
         if self.shape is not None:

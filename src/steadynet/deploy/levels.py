@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from steadynet.batchnorm import check_unfolded
 from steadynet.computed import named_weights
 from steadynet.deploy.archive import Archive, damaged, read_archive, write_archive
 from steadynet.errors import SteadyNetError, check_choice
@@ -20,7 +21,7 @@ from steadynet.nvm.device import CROSSBARS, Device
 from steadynet.nvm.device import Crossbars as CrossbarMode
 from steadynet.nvm.matrix import PLAIN, Matrix
 from steadynet.nvm.quantize import SCALES, Scale, from_codes, max_abs, to_codes
-from steadynet.nvm.slicing import Crossbars, check_bits, from_crossbars, slice_levels
+from steadynet.nvm.slicing import Crossbars, check_bits, from_crossbars, to_crossbars
 
 FORMAT = "steadynet-levels"
 VERSION = 2
@@ -89,10 +90,7 @@ def levels_of(model: nn.Module, device: Device) -> Levels:
     Raises:
         SteadyNetError: If the model has no such weights, or one is not finite.
     """
-    if device.fold_bn:
-        raise SteadyNetError(
-            "fold_bn is for training and evaluation; fold it for good first: steadynet.fold_batchnorm(model)"
-        )
+    check_unfolded(device)
     check_finite(model)
     placed = layout(model, device)
     parameters = named_weights(model, placed.names)
@@ -103,7 +101,7 @@ def levels_of(model: nn.Module, device: Device) -> Levels:
         weight = weight.to(torch.promote_types(weight.dtype, torch.float32))
         maximum = max_abs(weight, device.scale, mapped.matrix, device.tile_weights)
         codes = to_codes(weight, maximum, device.weight_bits)
-        tensors[mapped.name] = TensorLevels(_crossbars(codes, device), maximum.float(), mapped.matrix)
+        tensors[mapped.name] = TensorLevels(to_crossbars(codes, device), maximum.float(), mapped.matrix)
     return Levels(
         device.weight_bits, device.device_bits, device.scale, tensors, device.crossbars, device.on_off_ratio, device.tile
     )  # fmt: skip
@@ -165,17 +163,6 @@ def load_levels(path: Path) -> Levels:
         for name, arrays in archive.tensors.items():
             found.tensors[name] = _tensor(path, name, archive.about[name], arrays, device)
     return found
-
-
-def _crossbars(codes: Tensor, device: Device) -> Crossbars:
-    """Return the target levels of the positive and of the negative crossbar."""
-    sides = [
-        slice_levels(magnitude, device.weight_bits, device.device_bits)
-        for magnitude in device.sides(codes.abs())
-    ]
-    own, other = sides[0], sides[1] if len(sides) > 1 else torch.zeros_like(sides[0])
-    # Weight 0 counts as positive.
-    return Crossbars(torch.where(codes < 0, other, own), torch.where(codes < 0, own, other))
 
 
 def _tensor(

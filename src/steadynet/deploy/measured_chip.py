@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from steadynet.batchnorm import check_unfolded
 from steadynet.computed import computed_places, named_weights
 from steadynet.deploy.archive import Archive, checksum, damaged, read_archive, write_archive
 from steadynet.deploy.levels import Levels
@@ -24,7 +25,7 @@ from steadynet.mapping import layout
 from steadynet.nvm.device import Device
 from steadynet.nvm.device_path import Devices
 from steadynet.nvm.quantize import max_abs, to_codes
-from steadynet.nvm.slicing import Crossbars, from_crossbars
+from steadynet.nvm.slicing import Crossbars, by_sign, from_crossbars
 from steadynet.randomness import Source, Stream
 
 FORMAT = "steadynet-measured"
@@ -145,10 +146,7 @@ def simulated_chip(
     Raises:
         SteadyNetError: If the law is one of whole weights, or the model cannot be mapped.
     """
-    if device.fold_bn:
-        raise SteadyNetError(
-            "fold_bn is for training and evaluation; fold it for good first: steadynet.fold_batchnorm(model)"
-        )
+    check_unfolded(device)
     placed = layout(model, device)
     parameters = named_weights(model, placed.names)
     found: dict[str, Crossbars] = {}
@@ -161,9 +159,7 @@ def simulated_chip(
             x = Devices(codes, device).conductances(Source(seed, stream, draw, 0, mapped.name))
             own = x[0]
             other = x[1] if len(x) > 1 else torch.full_like(own, device.least)
-            found[mapped.name] = Crossbars(
-                torch.where(codes < 0, other, own) * g_max, torch.where(codes < 0, own, other) * g_max
-            )
+            found[mapped.name] = by_sign(codes, own * g_max, other * g_max)
     return MeasuredChip(found, g_max, device.least * g_max, unit)
 
 

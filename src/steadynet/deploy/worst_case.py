@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from steadynet.batchnorm import check_unfolded
 from steadynet.compute import Compute
 from steadynet.deploy.held import Held, holding, per_weight
 from steadynet.deploy.layers import over_draws
@@ -127,10 +128,7 @@ def worst_case(
         raise SteadyNetError(
             "the bound is relative to the variation, and sigma_d is 0: give the device a sigma_d above 0"
         )
-    if device.fold_bn:
-        raise SteadyNetError(
-            "fold_bn is for training and evaluation; fold it for good first: steadynet.fold_batchnorm(model)"
-        )
+    check_unfolded(device)
     if isinstance(device.law, WeightLaw | DeviceLaw) or device.effects:
         raise SteadyNetError(
             f"{_named(device)} states no std of a weight's error, which the bound is relative to"

@@ -10,6 +10,7 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
+from steadynet.batchnorm import check_unfolded
 from steadynet.computed import named_weights
 from steadynet.errors import SteadyNetError, check_integer, check_number
 from steadynet.mapping import Layout
@@ -114,10 +115,7 @@ def write_verify(
         raise SteadyNetError(
             f"write-verify knows Gaussian errors about the target alone, not {device.variation}: leave out effects and shifts"
         )
-    if device.fold_bn:
-        raise SteadyNetError(
-            "fold_bn is for training and evaluation; fold it for good first: steadynet.fold_batchnorm(model)"
-        )
+    check_unfolded(device)
     placed = layout or layout_of(model, device)
     parameters = named_weights(model, placed.names)
     weights: dict[str, Tensor] = {}

@@ -146,7 +146,11 @@ class Composed:
 
 
 class Composable:
-    """Lets effects be added to a law of programming."""
+    """What laws of programming have in common, each a frozen dataclass with a `sigma_d`: another size, and effects added."""
+
+    def at(self, sigma_d: float) -> Self:
+        """Return the same law at another `sigma_d`."""
+        return dataclasses.replace(self, sigma_d=sigma_d)  # pyright: ignore[reportArgumentType, reportUnknownVariableType] (subclasses are dataclasses)
 
     def __add__(self, effect: Effect) -> Composed:
         return Composed(self, (effect,))  # pyright: ignore[reportArgumentType] (a law of programming, which Composed checks)

@@ -7,12 +7,12 @@ better one would do.
 
 from __future__ import annotations
 
-import dataclasses
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from steadynet.errors import SteadyNetError, check_number
 from steadynet.nvm.composed import Composable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _POINTS = 1001
 
 
-class ConductanceLaw(Composable):
+class ConductanceLaw(Composable, ABC):
     """What measured laws have in common; a subclass is a frozen dataclass that says `std_at`, and `mean_at` if it is shifted.
 
     Attributes:
@@ -44,18 +44,18 @@ class ConductanceLaw(Composable):
     g_min: float
     unit: str
 
+    @abstractmethod
     def std_at(self, conductances: Values) -> Values:
         """Return the std, in `unit`, of devices that are aimed at `conductances`, at the law's own size."""
-        raise NotImplementedError
 
     def mean_at(self, conductances: Values) -> Values:
         """Return the mean, in `unit`, of devices that are aimed at `conductances`, at the law's own size."""
         return conductances
 
     @property
+    @abstractmethod
     def formula(self) -> str:
         """The std as a formula, in words."""
-        raise NotImplementedError
 
     @cached_property
     def own_sigma_d(self) -> float:
@@ -88,10 +88,6 @@ class ConductanceLaw(Composable):
         if self.sigma_d is None:  # pyright: ignore[reportUnnecessaryComparison] (the default)
             object.__setattr__(self, "sigma_d", self.own_sigma_d)
         check_number("sigma_d", self.sigma_d, at_least=0)
-
-    def at(self, sigma_d: float) -> Self:
-        """Return the same law at another `sigma_d`."""
-        return dataclasses.replace(self, sigma_d=sigma_d)  # pyright: ignore[reportArgumentType, reportUnknownVariableType] (subclasses are dataclasses)
 
     @property
     def uniform(self) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from steadynet.errors import check_number
 from steadynet.nvm.composed import Composable
@@ -49,10 +48,6 @@ class LogNormalDevice(Composable):
 
     def __post_init__(self) -> None:
         check_number("sigma_d", self.sigma_d, at_least=0)
-
-    def at(self, sigma_d: float) -> Self:
-        """Return the same law at another `sigma_d`."""
-        return dataclasses.replace(self, sigma_d=sigma_d)
 
     @property
     def uniform(self) -> bool:

@@ -17,6 +17,8 @@ from steadynet.errors import SteadyNetError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from steadynet.nvm.device import Device
+
 
 class Crossbars(NamedTuple):
     """The target levels of both crossbars, each int64 [J, *weight's shape]."""
@@ -57,13 +59,22 @@ def join_levels(levels: Tensor, device_bits: int) -> Tensor:
     return total
 
 
-def to_crossbars(codes: Tensor, weight_bits: int, device_bits: int) -> Crossbars:
-    """Return the target levels of the positive and of the negative crossbar."""
+def to_crossbars(codes: Tensor, device: Device) -> Crossbars:
+    """Return the target levels of the positive and of the negative crossbar, as the device's mapping has them."""
     import torch
 
-    levels = slice_levels(codes, weight_bits, device_bits)
-    zero = torch.zeros_like(levels)
-    return Crossbars(torch.where(codes > 0, levels, zero), torch.where(codes < 0, levels, zero))
+    sides = [
+        slice_levels(magnitude, device.weight_bits, device.device_bits)
+        for magnitude in device.sides(codes.abs())
+    ]
+    return by_sign(codes, sides[0], sides[1] if len(sides) > 1 else torch.zeros_like(sides[0]))
+
+
+def by_sign(codes: Tensor, own: Tensor, other: Tensor) -> Crossbars:
+    """Return what the crossbar of each weight's sign and the other one hold as positive and negative; weight 0 is positive."""
+    import torch
+
+    return Crossbars(torch.where(codes < 0, other, own), torch.where(codes < 0, own, other))
 
 
 def from_crossbars(crossbars: Crossbars, device_bits: int) -> Tensor:

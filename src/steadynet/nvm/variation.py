@@ -12,7 +12,6 @@ the code of its weight; errors are Gaussian and independent between devices. Two
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
@@ -98,10 +97,6 @@ class Gaussian(Composable):
     def __post_init__(self) -> None:
         check_number("sigma_d", self.sigma_d, at_least=0)
 
-    def at(self, sigma_d: float) -> Self:
-        """Return the same law at another `sigma_d`."""
-        return dataclasses.replace(self, sigma_d=sigma_d)
-
     @property
     def uniform(self) -> bool:
         """True: every device errs alike."""
@@ -161,10 +156,6 @@ class StateDependent(Composable):
             raise SteadyNetError(
                 "factor 0 with middle_share 1 leaves no error to normalise: lower one of them"
             )
-
-    def at(self, sigma_d: float) -> Self:
-        """Return the same law at another `sigma_d`."""
-        return dataclasses.replace(self, sigma_d=sigma_d)
 
     @property
     def uniform(self) -> bool:

@@ -6,10 +6,9 @@ standard normal Z; it has no per-device path.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from steadynet.errors import SteadyNetError, check_number
 from steadynet.nvm.composed import Composable
@@ -66,10 +65,6 @@ class Censored(Composable):
         if not isinstance(self.mean_corrected, bool):
             raise SteadyNetError(f"mean_corrected must be True or False, got {self.mean_corrected!r}")
 
-    def at(self, sigma_d: float) -> Self:
-        """Return the same law at another `sigma_d`."""
-        return dataclasses.replace(self, sigma_d=sigma_d)
-
     @property
     def uniform(self) -> bool:
         """True: every weight errs alike."""
@@ -119,10 +114,6 @@ class LogNormal(Composable):
 
     def __post_init__(self) -> None:
         check_number("sigma_d", self.sigma_d, at_least=0)
-
-    def at(self, sigma_d: float) -> Self:
-        """Return the same law at another `sigma_d`."""
-        return dataclasses.replace(self, sigma_d=sigma_d)
 
     @property
     def uniform(self) -> bool:

@@ -25,7 +25,17 @@ _ROOT = Path(__file__).resolve().parents[1]
 _PACKAGE = "steadynet"
 # Packages whose modules count only where they are used.
 _CHOSEN = ("steadynet.recipes.", "steadynet.models.")
-_PHYSICS = ("randomness", "mapping", "chip", "nvm.*")
+_PHYSICS = (
+    "randomness",
+    "batches",
+    "computed",
+    "batchnorm",
+    "mapping",
+    "programmable",
+    "chip",
+    "nvm.*",
+    "nvm.effects.*",
+)
 _TRAINING = (
     *_PHYSICS, "loader", "data.*", "recipes.base", "recipes.variation",
     "training.module", "training.forwards", "training.evaluation", "training.optimizers",
@@ -102,7 +112,10 @@ def _expanded(patterns: Iterable[str]) -> list[str]:
     for pattern in patterns:
         if pattern.endswith(".*"):
             folder = pattern.removesuffix(".*")
-            names += [f"{_PACKAGE}.{folder}.{path.stem}" for path in sorted((_ROOT / folder).glob("*.py"))]
+            names += [
+                f"{_PACKAGE}.{folder}.{path.stem}"
+                for path in sorted((_ROOT / folder.replace(".", "/")).glob("*.py"))
+            ]
         else:
             names.append(f"{_PACKAGE}.{pattern}")
     return names
