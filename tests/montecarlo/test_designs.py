@@ -207,4 +207,5 @@ def test_a_block_larger_than_a_batch_is_computed_in_batches() -> None:
         ) as session:
             found.append(session.cells(0.15, [(0, 0, 120), (1, 120, 240)]))
     np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
-    assert sizes == [120, 120, *[50, 50, 20] * 2]
+    # Each session tries the weights on two images first.
+    assert sizes == [2, 120, 120, 2, *[50, 50, 20] * 2]

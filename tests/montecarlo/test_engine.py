@@ -99,8 +99,8 @@ def test_a_set_too_large_to_keep_is_read_anew_for_each_chip(monkeypatch: pytest.
     # Room for one batch, not for two.
     monkeypatch.setattr(images_module, "KEEP_BYTES", 5 * 36 * 8)
     same(kept, sn.monte_carlo(net(), DEVICE, Jittered(), draws=3, batch_size=5))
-    # One to see how large images are, then three chips, the clean and the quantised network.
-    assert Jittered.reads == 12 + 1 + 12 * (3 + 2)
+    # One to see how large images are, two to try the weights on, then three chips, the clean and the quantised network.
+    assert Jittered.reads == 12 + 1 + 2 + 12 * (3 + 2)
 
 
 def test_draws_split_over_calls_join_to_those_of_one() -> None:

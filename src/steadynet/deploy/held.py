@@ -18,6 +18,7 @@ from steadynet.montecarlo.forward import Forward
 from steadynet.montecarlo.images import Images
 from steadynet.nvm.device import Device
 from steadynet.programmer import Programmer
+from steadynet.replaceable import check_replaceable
 
 Tensors = Mapping[str, Tensor]
 
@@ -56,6 +57,7 @@ class Held:
         data = as_dataset(test, "test data")
         count: int = len(data)  # pyright: ignore[reportArgumentType] (checked to be sized)
         self.images = Images(data, torch.arange(count), self._forward.device)
+        check_replaceable(self.model, self.layout, self.images.part(0, min(2, count))[0])
 
     @property
     def model(self) -> nn.Module:

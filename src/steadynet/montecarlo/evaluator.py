@@ -33,6 +33,7 @@ from steadynet.montecarlo.metrics import DrawSums, image_figures, measure
 from steadynet.nvm.device import Device
 from steadynet.programmer import Programmer
 from steadynet.randomness import Stream
+from steadynet.replaceable import check_replaceable
 
 PILOT_DRAWS, PILOT_IMAGES = 20, 200
 _ROWS = 8192  # images whose figures are taken at once
@@ -170,6 +171,7 @@ class Evaluator:
         self._images = Images(
             work.dataset, work.order, self._forward.device, channels_last=work.compute.channels_last
         )
+        check_replaceable(work.model, work.layout, self._images.part(0, min(2, len(self._images)))[0])
         self._chunk: int | str = work.compute.chunk
         self._programmed: tuple[float | None, Programmer] | None = None
 

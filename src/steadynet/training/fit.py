@@ -16,12 +16,14 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import TQDMProgressBar
 from torch import Tensor, nn
 
+from steadynet.batches import each
 from steadynet.errors import SteadyNetError
 from steadynet.files import prepare_folder
 from steadynet.loader import Loader, as_dataset
 from steadynet.mapping import check_finite
 from steadynet.nvm.device import Device
 from steadynet.recipes.recipe import Recipe
+from steadynet.replaceable import check_replaceable
 from steadynet.training.callbacks import Keeper, TrainingInterrupted
 from steadynet.training.checkpoints import WholeFileIO, load_checkpoint
 from steadynet.training.forwards import Loss
@@ -125,12 +127,12 @@ def fit(
     check_finite(model)
     example = next(iter(Loader(val_data, batch_size=2, shuffle=False)))[0]
     where = next((parameter.device for parameter in model.parameters()), None)
-    if isinstance(example, Tensor):
-        example = example.to(where)
+    example = each(lambda tensor: tensor.to(where), example)
     was_training = model.training
     model.train()
     try:
         module = TrainingModule(model, recipe, device, train_data, val_data, example, chosen, loss, augment)
+        check_replaceable(model, module.setting.layout, example)
         folder = None if out is None else Path(out)
         keeper = Keeper(folder, chosen.checkpoint_every, table="csv" in loggers)
         resumed = _resumed(keeper, resume)
