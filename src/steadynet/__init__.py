@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from steadynet.batchnorm import fold_batchnorm
     from steadynet.chip import Chip, program, run
     from steadynet.compute import Compute
+    from steadynet.converters import Converters, with_converters
     from steadynet.data import DataSplits, ImageSet
     from steadynet.deploy import (
         export,
@@ -105,6 +106,7 @@ _WHERE = {
     "Clip": "recipes",
     "Common": "nvm.effects.common",
     "Compute": "compute",
+    "Converters": "converters",
     "CrossEntropy": "recipes",
     "Curve": "montecarlo",
     "DataSplits": "data",
@@ -175,6 +177,7 @@ _WHERE = {
     "save_device": "nvm.device_file",
     "selective_write_verify": "deploy",
     "weight_curvature": "deploy",
+    "with_converters": "converters",
     "worst_case": "deploy",
     "write_verify": "deploy",
 }
@@ -197,6 +200,7 @@ __all__ = [
     "Clip",
     "Common",
     "Compute",
+    "Converters",
     "CrossEntropy",
     "Curve",
     "DataSplits",
@@ -265,6 +269,7 @@ __all__ = [
     "save_device",
     "selective_write_verify",
     "weight_curvature",
+    "with_converters",
     "worst_case",
     "write_verify",
 ]

@@ -135,3 +135,30 @@ def test_an_accelerator_that_is_not_here_is_told_in_one_line(
     captured = capsys.readouterr()
     assert "device 'cuda' cannot be used here" in captured.err
     assert (captured.err.count("\n"), captured.out, Path("out").exists()) == (1, "", False)
+
+
+def test_converters_change_what_chips_give_and_many_bits_hardly(words: list[str]) -> None:
+    assert main([*words, "--out", "plain"]) == 0
+    assert main([*words, "--input-bits", "14", "--output-bits", "16", "--out", "many"]) == 0
+    assert main([*words, "--input-bits", "3", "--output-bits", "3", "--tile", "8", "8", "--out", "few"]) == 0
+    assert "input_bits: 3" in Path("few/config.yaml").read_text()
+    plain, many, few = (np.array(accuracies(out)) for out in ("plain", "many", "few"))
+    assert np.abs(many - plain).mean() <= 0.005
+    assert few.mean() < plain.mean() - 0.05
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("--input-bits 1", "--input-bits must be an integer ≥ 2 and ≤ 16, got 1"),
+        ("--output-bits 17", "--output-bits must be an integer ≥ 2 and ≤ 16, got 17"),
+        ("--output-bits 8 --coverage 0", "--coverage"),
+        ("--coverage 0.9", "are for converters: give --input-bits or --output-bits"),
+        ("--input-bits 8 --calibration-images 0", "--calibration-images must be an integer ≥ 1, got 0"),
+    ],
+)
+def test_converters_are_refused_at_the_door(
+    how: str, told: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, *how.split()]) == 2
+    assert told in capsys.readouterr().err

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from steadynet.cli import full, means
 from steadynet.cli.compare import again
+from steadynet.cli.converter_options import ConverterOptions
 from steadynet.cli.evaluate_options import ComputeOptions, EvaluateOptions
 from steadynet.cli.found import Found
 from steadynet.cli.parser import Command, Options, parse, run_folder, saved_options
@@ -31,7 +32,7 @@ COMMAND = Command(
     "evaluate",
     "Simulate chips that hold a trained network: what accuracy it keeps at each sigma_d. Data, network and "
     "device are those of the run, unless given here.",
-    (DataOptions, ModelOptions, DeviceOptions, EvaluateOptions, ComputeOptions),
+    (DataOptions, ModelOptions, DeviceOptions, EvaluateOptions, ConverterOptions, ComputeOptions),
     positional="run",
     inherits=(DataOptions, ModelOptions, DeviceOptions),
     examples=(
@@ -39,6 +40,7 @@ COMMAND = Command(
         "steadynet evaluate runs/noise --sigma-d 0.2 --half-width 0.5",
         "steadynet evaluate runs/ovf --against runs/noise-t4 --sigma-d 0.2 --half-width 0.5",
         "steadynet evaluate runs/noise --device rram4 --target-accuracy 0.9 --out runs/noise-rram4",
+        "steadynet evaluate runs/noise --sigma-d 0.2 --input-bits 8 --output-bits 6 --tile 128 128",
         "steadynet evaluate weights.safetensors --data mnist --model vgg8 --model.width 0.25 --processes 2",
     ),
 )
@@ -111,7 +113,7 @@ def _network(options: Options, weights: Path, data: DataSplits) -> nn.Module:
     network = build_model(model, data.classes, data.shape)
     load_state(network, weights)
     check_model(network, data)
-    return network
+    return options[ConverterOptions].around(network, options[DeviceOptions].build(0.0), data)
 
 
 def _report(options: Options, found: Sequence[Found], runs: Sequence[Path]) -> None:
