@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steadynet.cli.compare import again, versions
+from steadynet.cli.about import again, versions
 from steadynet.cli.parser import Options, run_folder, saved_options
 from steadynet.cli.runs import trained_weights
 from steadynet.errors import SteadyNetError, check_integer, check_number

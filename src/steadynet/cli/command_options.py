@@ -102,6 +102,8 @@ class CompareOptions:
             are over trainings.
         draws: R, simulated chips for each trained network and σ_d.
         processes: Trainings at a time.
+        hand_over: Export the network that keeps the best accuracy on noisy chips over validation images, of those trained for the
+            largest σ_d, as `steadynet export` does: weights, and the target level of every device.
         out: Folder for all trainings, the table as JSON and CSV, and the figures.
         overwrite: Empty the folder if it already holds something.
         resume: Carry on a comparison that was interrupted; finished trainings are not run again.
@@ -114,6 +116,7 @@ class CompareOptions:
     seeds: list[int] = field(default_factory=lambda: [1])
     draws: int = 200
     processes: int = 1
+    hand_over: bool = False
     out: str = "runs/compare"
     overwrite: bool = False
     resume: bool = False

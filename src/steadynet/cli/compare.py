@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steadynet.cli.about import again, versions
 from steadynet.cli.command_options import CompareOptions
+from steadynet.cli.hand_over import hand_over
 from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
 from steadynet.cli.runs import check_resumed, resumable, resumed_folder
 from steadynet.errors import SteadyNetError
@@ -45,6 +46,7 @@ COMMAND = Command(
         "steadynet compare --data digits --model cnn --epochs 20 --out runs/digits",
         "steadynet compare --data mnist --model.width 0.25 --recipes noise-t4 ovf --seeds 3 --processes 2",
         "steadynet compare --recipes noise ovf --recipe.ovf.beta 0.1 --train-sigma-d 0.2",
+        "steadynet compare --recipes steady --model timm:resnet10t --data cifar10 --device lab.csv --sigma-d own --hand-over",
         "steadynet compare --out runs/compare --resume",
     ),
 )
@@ -131,6 +133,12 @@ def compare(options: Options) -> list[dict[str, Any]]:
     paths = write_report(out, rows, title=title, about=about)
     print_table(rows, title, draws=asked.draws)
     print(f"written: {', '.join(path.name for path in paths)} in {out}")
+    if asked.hand_over:
+        cells = list(plan.cells())
+        # What is trained for the largest errors, where each is trained for its own.
+        most = max(cell.train_sigma_d for cell in cells)
+        folders = [trainings / "cells" / cell.folder for cell in cells if cell.train_sigma_d == most]
+        hand_over(options, folders, out)
     return rows
 
 
@@ -142,22 +150,6 @@ def describe(options: Options, shape: tuple[int, int, int]) -> str:
     images = f", {data.train_images:,} images" if data.train_images else ""
     epochs = options[TrainingOptions].epochs
     return f"{data.data} {shape[1]}×{shape[2]}{images}, {model.model}{told}, {epochs} epochs"
-
-
-def again(command: str, out: Path) -> str:
-    """Return the command line that does the work in `out` again, into a folder of its own."""
-    return shlex.join(["steadynet", command, "--config", str(out / CONFIG_NAME), "--out", f"{out}-again"])
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that numbers depend on."""
-    import platform
-
-    import torch
-
-    from steadynet import __version__
-
-    return {"steadynet": __version__, "torch": str(torch.__version__), "python": platform.python_version()}
 
 
 def _fresh(options: ModelOptions, classes: int, shape: tuple[int, int, int], seed: int) -> nn.Module:

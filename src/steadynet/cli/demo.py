@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from pathlib import Path
 
-from steadynet.cli.command_options import CompareOptions
-from steadynet.cli.compare import GROUPS, TRAININGS, checked, compare
-from steadynet.cli.export import export
+from steadynet.cli.compare import GROUPS, checked, compare
 from steadynet.cli.parser import Command
-from steadynet.cli.runs import BACKBONE
 
 COMMAND = Command(
     "demo",
@@ -27,6 +22,7 @@ COMMAND = Command(
         "train_sigma_d": 0.2,
         "draws": 100,
         "progress": False,
+        "hand_over": True,
         "out": "demo-results",
     },
     examples=(
@@ -39,22 +35,6 @@ COMMAND = Command(
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
     options = checked(COMMAND, argv)
-    if options is None:
-        return 0
-    compare(options)
-    out = Path(options[CompareOptions].out)
-    best = best_training(out / TRAININGS / "cells")
-    print(f"\nhanded over, by validation accuracy on noisy chips: {best.name}")
-    # A demo that is carried on may have handed over before.
-    export(options, best / BACKBONE, out / "export", onnx=False, overwrite=True)
+    if options is not None:
+        compare(options)
     return 0
-
-
-def best_training(cells: Path) -> Path:
-    """Return the folder of the training with the best validation accuracy on noisy chips."""
-    return max(sorted(path.parent for path in cells.glob("*/history.csv")), key=_accuracy)
-
-
-def _accuracy(cell: Path) -> float:
-    with (cell / "history.csv").open(newline="", encoding="utf-8") as file:
-        return max(float(row["val_accuracy_noisy"]) for row in csv.DictReader(file))

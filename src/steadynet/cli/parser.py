@@ -14,7 +14,8 @@ import yaml
 from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
 from steadynet.cli.own import SIZES, own_sizes, with_own
-from steadynet.cli.types import PATHS, is_switch, kind_of, metavar
+from steadynet.cli.paths import resolve_paths
+from steadynet.cli.types import is_switch, kind_of, metavar, spell
 from steadynet.cli.words import OptionKind, normalise
 from steadynet.errors import SteadyNetError, unknown
 from steadynet.files import write_text_atomically
@@ -26,7 +27,6 @@ Source = Callable[[Mapping[str, Any]], Path | None]
 CONFIG_NAME = "config.yaml"
 # What a run is told about its folder belongs to one call, not to the run.
 TRANSIENT = ("overwrite", "resume")
-FOLDER = "folder:"
 
 
 class HelpFormatter(DefaultHelpFormatter):
@@ -162,31 +162,8 @@ def _values(parser: Parser, words: list[str]) -> dict[str, Any] | None:
         values = parser.parse_args(words).as_dict()
     except SystemExit:
         return None
-    for name in PATHS:
-        if isinstance(values.get(name), str):
-            values[name] = _path(_spell(name), values[name])
-    if isinstance(values.get("data"), str) and values["data"].startswith(FOLDER):
-        values["data"] = FOLDER + _path("--data folder:PATH", values["data"].removeprefix(FOLDER))
+    resolve_paths(values)
     return values
-
-
-def _path(what: str, value: str) -> str:
-    """Return a path that is a text, with ~ for the home folder.
-
-    Raises:
-        SteadyNetError: If it is empty or none that a file can have.
-    """
-    if not value.strip():
-        raise SteadyNetError(f"option {what} takes a path, got {value!r}")
-    try:
-        path = Path(value).expanduser()
-        if "\0" in value:
-            raise ValueError("a null character")
-        path.exists()
-    except (OSError, ValueError, RuntimeError) as error:
-        shown = value if len(value) <= 60 else f"{value[:60]}…"
-        raise SteadyNetError(f"option {what}: {shown!r} is no usable path ({error})") from error
-    return str(path)
 
 
 def run_folder(values: Mapping[str, Any]) -> Path | None:
@@ -244,9 +221,9 @@ def build_parser(command: Command, defaults: Mapping[str, Any] | None = None) ->
         default = ({**command.defaults, **(defaults or {})}).get(name, _default(f))
         arguments: dict[str, Any] = {"default": default, "help": _help(helps[group][name], default)}
         if is_switch(kind):
-            groups[group].add_argument(_spell(name), action=ActionYesNo(no_prefix="no-"), **arguments)
+            groups[group].add_argument(spell(name), action=ActionYesNo(no_prefix="no-"), **arguments)
         else:
-            groups[group].add_argument(_spell(name), type=kind, metavar=metavar(name, kind), **arguments)
+            groups[group].add_argument(spell(name), type=kind, metavar=metavar(name, kind), **arguments)
     return parser
 
 
@@ -270,10 +247,6 @@ class _RawEpilog(HelpFormatter):
         if text.startswith("examples:"):
             return text
         return super()._fill_text(text, width, indent)
-
-
-def _spell(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def _default(f: dataclasses.Field[Any]) -> Any:
@@ -310,6 +283,6 @@ def _one_line(message: str, parser: Parser) -> str:
             value = values[-1].strip("'\"")
             choices = [c for m in members(hint) if get_origin(m) is Literal for c in get_args(m)]
             if choices and len(members(hint)) == 1:
-                return str(unknown(_spell(key), value, choices))
-            return f"option {_spell(key)} takes {expected(hint)}, got {value!r}"
+                return str(unknown(spell(key), value, choices))
+            return f"option {spell(key)} takes {expected(hint)}, got {value!r}"
     return " ".join(message.split())

@@ -11,6 +11,11 @@ from steadynet.options.types import members
 PATHS = ("out", "run", "against", "init", "data_root", "file", "json", "fault_map")
 
 
+def spell(name: str) -> str:
+    """Return an option as it is written on the command line."""
+    return "--" + name.replace("_", "-")
+
+
 def is_switch(kind: Any) -> bool:
     """Return whether an option of this type is a switch."""
     return members(kind) == (bool,)

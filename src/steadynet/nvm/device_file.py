@@ -44,20 +44,30 @@ LAWS: Mapping[str, type] = {
 EFFECTS: Mapping[str, type] = {
     effect.__name__: effect for effect in (Bounded, Common, Drift, PCMRead, Read, Stuck)
 }
+_TABLES = (".csv", ".parquet", ".pq")
 _KEYS = ("format", "version", "name", "technology", "source", "on_off_ratio", "law", "effects")
 
 
 def is_device_file(name: str) -> bool:
-    """Return whether a device's name is that of a file."""
-    return name.endswith((".yaml", ".yml"))
+    """Return whether a device's name is that of a file: a device file, or measurements."""
+    return name.lower().endswith((".yaml", ".yml", *_TABLES))
 
 
 def named_device(name: str) -> Preset:
-    """Return a named device: a preset, or that of a file.
+    """Return a named device: a preset, that of a device file (.yaml), or that of measurements (.csv, .parquet) as they are.
+
+    Example:
+        >>> named_device("pcm").device().on_off_ratio is None
+        True
 
     Raises:
         SteadyNetError: If there is no such preset, or the file cannot be used.
     """
+    if name.lower().endswith(_TABLES):
+        from steadynet.nvm.measurements import fitted_law, read_measurements
+
+        path = Path(name)
+        return Preset(path.stem, "", fitted_law(read_measurements(path)), path.name)
     if is_device_file(name):
         return read_device(name)
     if name not in PRESETS:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from steadynet.errors import SteadyNetError, unknown
 from steadynet.nvm.composed import Composed
 from steadynet.nvm.conductance_law import ConductanceLaw, Polynomial, Saturating
 from steadynet.nvm.device_law import LogNormalDevice
 from steadynet.nvm.variation import Gaussian, Rule, StateDependent, Variation
+
+if TYPE_CHECKING:
+    from steadynet.nvm.device import Device
 
 _NEFT = "public code of 'Negative Feedback Training' (NeFT_CIM), device models"
 _AIHWKIT = "aihwkit, aihwkit.inference.noise"
@@ -67,6 +71,17 @@ class Preset:
         if isinstance(found, Composed) and isinstance(found.law, StateDependent):
             return dataclasses.replace(found, law=dataclasses.replace(found.law, rule=rule))
         return dataclasses.replace(found, rule=rule) if isinstance(found, StateDependent) else found
+
+    def device(self, sigma_d: float | None = None, **fields: Any) -> Device:
+        """Return a device that errs so, at its own `sigma_d` if None; further fields are those of `steadynet.Device`.
+
+        Raises:
+            SteadyNetError: As `at` and `steadynet.Device` do.
+        """
+        from steadynet.nvm.device import Device
+
+        given: dict[str, Any] = {"on_off_ratio": self.on_off_ratio} | fields
+        return Device(variation=self.at(sigma_d), **given)
 
 
 class _Presets(Mapping[str, Preset]):

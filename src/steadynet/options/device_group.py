@@ -23,7 +23,8 @@ class DeviceOptions:
     """Devices that hold the weights.
 
     Args:
-        device: How devices err: gaussian, a named device (`steadynet devices` lists them), or a device file (.yaml).
+        device: How devices err: gaussian, a named device (`steadynet devices` lists them), a device file (.yaml),
+            or measurements (.csv, .parquet).
         weight_bits: M, bits of a weight's magnitude, 1 to 16.
         device_bits: K, bits of one device; K divides M, and M/K devices hold a weight.
         rule: What decides how much a state-dependent device errs: its own level (device), or the whole

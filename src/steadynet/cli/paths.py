@@ -1,0 +1,49 @@
+"""Options that name a file or folder: checked, and with ~ for the home folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from steadynet.cli.types import PATHS, spell
+from steadynet.errors import SteadyNetError
+from steadynet.nvm.device_file import is_device_file
+
+FOLDER = "folder:"
+
+
+def resolve_paths(values: dict[str, Any]) -> None:
+    """Replace paths by what they stand for, in place.
+
+    Raises:
+        SteadyNetError: If one is empty or none that a file can have.
+    """
+    for name in PATHS:
+        if isinstance(values.get(name), str):
+            values[name] = _path(spell(name), values[name])
+    # A run's folder keeps them, and is read from elsewhere.
+    for name in ("device", "fault_map"):
+        told = values.get(name)
+        if isinstance(told, str) and (name == "fault_map" or is_device_file(told)):
+            values[name] = str(Path(_path(spell(name), told)).absolute())
+    if isinstance(values.get("data"), str) and values["data"].startswith(FOLDER):
+        values["data"] = FOLDER + _path("--data folder:PATH", values["data"].removeprefix(FOLDER))
+
+
+def _path(what: str, value: str) -> str:
+    """Return a path that is a text, with ~ for the home folder.
+
+    Raises:
+        SteadyNetError: If it is empty or none that a file can have.
+    """
+    if not value.strip():
+        raise SteadyNetError(f"option {what} takes a path, got {value!r}")
+    try:
+        path = Path(value).expanduser()
+        if "\0" in value:
+            raise ValueError("a null character")
+        path.exists()
+    except (OSError, ValueError, RuntimeError) as error:
+        shown = value if len(value) <= 60 else f"{value[:60]}…"
+        raise SteadyNetError(f"option {what}: {shown!r} is no usable path ({error})") from error
+    return str(path)
