@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from steadynet.deploy import levels_of, simulated_chip, weight_curvature, with_w
 from steadynet.errors import SteadyNetError
 from steadynet.mapping import layout
 from steadynet.montecarlo import monte_carlo
+from steadynet.montecarlo.evaluator import Draws, build
+from steadynet.montecarlo.session import Session
 from steadynet.nvm.device import Device
 from steadynet.nvm.variation import Gaussian
 from steadynet.recipes import recipe
@@ -121,10 +124,19 @@ def test_what_only_looks_makes_no_step(kind: str) -> None:
     assert all(module.training for module in model.modules())
 
 
-def test_other_processes_refuse_it_with_the_mend() -> None:
+@every
+def test_other_processes_give_the_very_figures(kind: str) -> None:
     data = INPUTS, torch.arange(5) % 3
-    with pytest.raises(SteadyNetError, match=r"2\.weight is computed .* set processes to 1, or bake it in"):
-        monte_carlo(make("own"), DEVICE, data, draws=4, compute=Compute(processes=2))
+    model = make(kind).train()
+    before = copy.deepcopy(model.state_dict())
+    with Session(model, DEVICE, data, seed=0, stream="test") as session:
+        alone = list(session.draws(0.2, range(6)))
+        # What workers do: they get it pickled.
+        sent = pickle.loads(pickle.dumps(session._work.detached()))  # pyright: ignore[reportPrivateUsage]
+        there = build(sent)(Draws(0.2, tuple(range(6))))
+    for one, other in zip(alone, there, strict=True):
+        assert one.sums.nll == pytest.approx(other.sums.nll, rel=1e-6)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
 
 
 @every

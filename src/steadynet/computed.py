@@ -59,6 +59,26 @@ def evaluated(module: nn.Module, key: str) -> Tensor:
             part.training = True
 
 
+def baked(model: nn.Module) -> nn.Module:
+    """Return a copy of a model, itself changed, with each computed tensor as a plain parameter under its plain name.
+
+    It is for evaluation: what parametrisations learned is as it is then, and no state is loaded into it any more.
+    """
+    model.eval()
+    for module in list(model.modules()):
+        if parametrize.is_parametrized(module):
+            held = cast("Mapping[str, Any]", module.parametrizations)
+            tensors = {key: evaluated(module, key).clone() for key in held}
+            # `remove_parametrizations` takes the property from the class, which a copy shares with what it was copied from.
+            module.__class__ = parametrize.type_before_parametrizations(module)
+            del module.parametrizations
+            # Weight norm hangs a hook here that no other process can be sent; a network to be run loads no state.
+            cast("dict[int, Any]", module._load_state_dict_pre_hooks).clear()  # pyright: ignore[reportPrivateUsage] (torch names no public way)
+            for key, tensor in tensors.items():
+                module.register_parameter(key, nn.Parameter(tensor, requires_grad=False))
+    return model
+
+
 @contextmanager
 def replaced(places: Mapping[str, Place], tensors: Mapping[str, Tensor]) -> Generator[None]:
     """Let a model's computed tensors be others while the context lasts."""

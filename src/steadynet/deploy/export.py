@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import nn
 
+from steadynet.batches import size_of
 from steadynet.deploy.levels import levels_of, save_levels
 from steadynet.deploy.measured_chip import save_measured, simulated_chip, with_weights
 from steadynet.deploy.onnx import save_onnx
@@ -49,7 +50,7 @@ def export(
     out: Path | str,
     *,
     formats: Sequence[Format] = DEFAULT_FORMATS,
-    example: Tensor | None = None,
+    example: Any = None,
     chips: Sequence[int] = (),
     seed: int = 0,
     overwrite: bool = False,
@@ -69,7 +70,7 @@ def export(
         device: The device that the levels are for.
         out: The folder; it must be new or empty.
         formats: Which files are written.
-        example: Inputs of two images or more; needed for ONNX.
+        example: Inputs of two items or more, as the network takes them; needed for ONNX.
         chips: Draws of simulated chips that are written too; the device's `sigma_d` is theirs.
         seed: Of those chips.
         overwrite: Whether `out` may hold files already; they are removed.
@@ -83,7 +84,7 @@ def export(
         check_choice("export format", name, FORMATS)
     if "onnx" in formats:
         require_extra("onnx", "ONNX")
-        if example is None or len(example) < 2:
+        if example is None or size_of(example) < 2:
             raise SteadyNetError("ONNX needs example inputs of two images or more: pass example=…")
     if "hdf5" in formats:
         require_extra("hdf5", "HDF5 files")

@@ -9,19 +9,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from steadynet.batches import arguments, logits_of, part_of
 from steadynet.errors import SteadyNetError
 from steadynet.extras import require_extra
 from steadynet.files import write_atomically
 
 
-def save_onnx(model: nn.Module, example: Tensor, path: Path, tolerance: float = 1e-3) -> float:
+def save_onnx(model: nn.Module, example: Any, path: Path, tolerance: float = 1e-3) -> float:
     """Write `model` in evaluation mode as ONNX with a free batch size, after checking it in ONNX Runtime.
 
     Args:
         model: The clean backbone.
-        example: Inputs [B ≥ 2, …] to trace and compare with.
+        example: Inputs [B ≥ 2, …] to trace and compare with; a tuple or a mapping of tensors for a network that takes several.
         path: The .onnx file.
         tolerance: Largest difference of an output, relative to the largest output, that is accepted.
 
@@ -41,9 +42,15 @@ def save_onnx(model: nn.Module, example: Tensor, path: Path, tolerance: float = 
             module.training = training
 
 
-def _save(model: nn.Module, example: Tensor, path: Path, tolerance: float) -> float:
+def _save(model: nn.Module, example: Any, path: Path, tolerance: float) -> float:
     import onnxruntime
 
+    args, kwargs = arguments(example)
+    # One input is called "input"; named ones keep their names.
+    names = list(kwargs) or (
+        ["input"] if len(args) == 1 else [f"input_{index}" for index in range(len(args))]
+    )
+    batch: Any = {0: torch.export.Dim("batch", min=1)}
     found: list[float] = []
 
     def write(temporary: Path) -> None:
@@ -53,11 +60,12 @@ def _save(model: nn.Module, example: Tensor, path: Path, tolerance: float) -> fl
                 warnings.simplefilter("ignore")
                 torch.onnx.export(
                     model,
-                    (example,),
+                    args,
                     str(temporary),
-                    input_names=["input"],
+                    kwargs=kwargs,
+                    input_names=names,
                     output_names=["output"],
-                    dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+                    dynamic_shapes=dict.fromkeys(names, batch) if kwargs else tuple(batch for _ in args),
                     dynamo=True,
                     external_data=False,
                     verbose=False,
@@ -68,9 +76,11 @@ def _save(model: nn.Module, example: Tensor, path: Path, tolerance: float) -> fl
             ) from error
         session: Any = onnxruntime.InferenceSession(str(temporary), providers=["CPUExecutionProvider"])
         with torch.no_grad():
-            for inputs in (example, example[:1]):
-                expected: Any = model(inputs).numpy()
-                got: Any = session.run(None, {"input": inputs.numpy()})[0]
+            for inputs in (example, part_of(example, 0, 1)):
+                own, named = arguments(inputs)
+                expected: Any = logits_of(model(*own, **named)).numpy()
+                given = zip(names, named.values() if named else own, strict=True)
+                got: Any = session.run(None, {name: tensor.numpy() for name, tensor in given})[0]
                 found.append(float(np.abs(got - expected).max() / max(1e-12, float(np.abs(expected).max()))))
         if max(found) > tolerance:
             raise SteadyNetError(

@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 
 from steadynet.batches import part_of
 from steadynet.compute import Compute
-from steadynet.computed import computed_places
+from steadynet.computed import baked
 from steadynet.errors import SteadyNetError
 from steadynet.mapping import Layout
 from steadynet.montecarlo.chunks import SIZES, faster_chunk
@@ -138,14 +138,9 @@ class Work:
         Raises:
             SteadyNetError: If the model holds what cannot be copied.
         """
-        computed = next(iter(computed_places(self.model)), None)
-        if computed is not None:
-            raise SteadyNetError(
-                f"{computed} is computed by a parametrisation, which torch does not send to other processes: "
-                "set processes to 1, or bake it in by torch.nn.utils.parametrize.remove_parametrizations"
-            )
         try:
-            model = copy.deepcopy(self.model).cpu()
+            # Torch sends no parametrised layer to other processes, and in evaluation it computes what its result would.
+            model = baked(copy.deepcopy(self.model)).cpu()
         except (TypeError, ValueError, AttributeError, RuntimeError, pickle.PicklingError) as error:
             raise SteadyNetError(
                 f"{type(self.model).__name__} cannot be copied for other processes ({' '.join(str(error).split())}): "

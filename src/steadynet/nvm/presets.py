@@ -80,8 +80,8 @@ class Preset:
         """
         from steadynet.nvm.device import Device
 
-        given: dict[str, Any] = {"on_off_ratio": self.on_off_ratio} | fields
-        return Device(variation=self.at(sigma_d), **given)
+        given: dict[str, Any] = {"variation": self.at(sigma_d), "on_off_ratio": self.on_off_ratio}
+        return Device(**given | fields)
 
 
 class _Presets(Mapping[str, Preset]):

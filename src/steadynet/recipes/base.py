@@ -102,9 +102,7 @@ class TrainingVariation(Protocol):
 class Objective(Protocol):
     """What is minimised."""
 
-    def setup(
-        self, backbone: nn.Module, example: Tensor, seed: int, layout: Layout | None = None
-    ) -> nn.Module:
+    def setup(self, backbone: nn.Module, example: Any, seed: int, layout: Layout | None = None) -> nn.Module:
         """Return the module whose parameters are trained beside the backbone's and dropped after.
 
         Args:

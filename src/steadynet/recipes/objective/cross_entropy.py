@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steadynet.errors import check_number
 
@@ -31,9 +31,7 @@ class CrossEntropy:
     def __post_init__(self) -> None:
         check_number("temperature", self.temperature, above=0)
 
-    def setup(
-        self, backbone: nn.Module, example: Tensor, seed: int, layout: Layout | None = None
-    ) -> nn.Module:
+    def setup(self, backbone: nn.Module, example: Any, seed: int, layout: Layout | None = None) -> nn.Module:
         """Return an empty module: nothing is trained beside the backbone."""
         from torch import nn
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steadynet.errors import SteadyNetError, check_number
 
@@ -57,9 +57,7 @@ class Distillation:
         if not isinstance(self.teacher_noise, bool):
             raise SteadyNetError(f"teacher_noise must be True or False, got {self.teacher_noise!r}")
 
-    def setup(
-        self, backbone: nn.Module, example: Tensor, seed: int, layout: Layout | None = None
-    ) -> nn.Module:
+    def setup(self, backbone: nn.Module, example: Any, seed: int, layout: Layout | None = None) -> nn.Module:
         """Return the teacher under the name "teacher"; an empty module where it is the network itself.
 
         Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +62,7 @@ class Heads(nn.Module):
 
     @classmethod
     def for_taps(
-        cls, backbone: nn.Module, example: Tensor, taps: Sequence[Tap], *, hidden: int, seed: int
+        cls, backbone: nn.Module, example: Any, taps: Sequence[Tap], *, hidden: int, seed: int
     ) -> Heads:
         """Return heads of about the same size at every tap.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steadynet.errors import SteadyNetError, check_integer
 from steadynet.recipes.objective.feedback import GammaOrder, check_feedback, combine
@@ -75,9 +75,7 @@ class IRS:
         values = tuple(10.0 ** (1 - i) for i in range(1, n + 1))
         return values if self.gamma == "paper" else values[::-1]
 
-    def setup(
-        self, backbone: nn.Module, example: Tensor, seed: int, layout: Layout | None = None
-    ) -> nn.Module:
+    def setup(self, backbone: nn.Module, example: Any, seed: int, layout: Layout | None = None) -> nn.Module:
         """Return the heads, for the taps found on `backbone` by running `example`.
 
         Raises:

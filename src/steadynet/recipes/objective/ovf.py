@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from steadynet.errors import SteadyNetError, check_choice, check_integer, check_number
 from steadynet.recipes.base import SAME_NUMBERS
@@ -92,9 +92,7 @@ class OVF:
         values = growing_gammas(self.n)
         return values if self.gamma == "paper" else values[::-1]
 
-    def setup(
-        self, backbone: nn.Module, example: Tensor, seed: int, layout: Layout | None = None
-    ) -> nn.Module:
+    def setup(self, backbone: nn.Module, example: Any, seed: int, layout: Layout | None = None) -> nn.Module:
         """Return an empty module: nothing is trained beside the backbone.
 
         Raises:

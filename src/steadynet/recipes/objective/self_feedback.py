@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steadynet.errors import SteadyNetError, check_integer, check_number
 from steadynet.recipes.objective.feedback import combine, growing_gammas
@@ -66,9 +66,7 @@ class SelfFeedback:
         a_b, a_f = (mean if given is None else given for given in (self.a_b, self.a_f))
         return a_b - a_f * self.beta * sum(growing_gammas(self.n))
 
-    def setup(
-        self, backbone: nn.Module, example: Tensor, seed: int, layout: Layout | None = None
-    ) -> nn.Module:
+    def setup(self, backbone: nn.Module, example: Any, seed: int, layout: Layout | None = None) -> nn.Module:
         """Return an empty module: nothing is trained beside the backbone."""
         from torch import nn
 

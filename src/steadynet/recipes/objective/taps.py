@@ -19,6 +19,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from steadynet.batches import arguments, logits_of
 from steadynet.errors import SteadyNetError, unknown
 
 
@@ -57,7 +58,7 @@ class _Conv:
         return all(size == 1 for size in self.kernel)
 
 
-def named_taps(backbone: nn.Module, example: Tensor, names: Sequence[str]) -> tuple[Tap, ...]:
+def named_taps(backbone: nn.Module, example: Any, names: Sequence[str]) -> tuple[Tap, ...]:
     """Return taps on the outputs of the named modules; of one that runs several times, on its first.
 
     Raises:
@@ -87,7 +88,7 @@ def named_taps(backbone: nn.Module, example: Tensor, names: Sequence[str]) -> tu
     return tuple(taps)
 
 
-def find_taps(backbone: nn.Module, example: Tensor, n: int | None = None) -> tuple[Tap, ...]:
+def find_taps(backbone: nn.Module, example: Any, n: int | None = None) -> tuple[Tap, ...]:
     """Return the taps that the semantics principle gives, from shallow to deep.
 
     Args:
@@ -127,7 +128,7 @@ def find_taps(backbone: nn.Module, example: Tensor, n: int | None = None) -> tup
     return tuple(taps[:wanted])
 
 
-def _trace(backbone: nn.Module, example: Tensor) -> tuple[list[_Conv], tuple[str, Tensor, int] | None]:
+def _trace(backbone: nn.Module, example: Any) -> tuple[list[_Conv], tuple[str, Tensor, int] | None]:
     """Run once; return the convolutions in order, and the last block's map with the module that made it."""
     convs: list[_Conv] = []
     producers: dict[int, tuple[str, int]] = {}
@@ -216,13 +217,14 @@ def _tap(module: str, where: Literal["input", "output"], feature: Any, call: int
     return Tap(module, where, feature.shape[1], (feature.shape[2], feature.shape[3]), call)
 
 
-def run_in_evaluation(backbone: nn.Module, example: Tensor, hooks: Sequence[Any] = ()) -> Any:
-    """Return the backbone's output in evaluation mode; `hooks` are removed, and each module has its mode again."""
+def run_in_evaluation(backbone: nn.Module, example: Any, hooks: Sequence[Any] = ()) -> Any:
+    """Return the backbone's logits in evaluation mode; `hooks` are removed, and each module has its mode again."""
     was_training = [module.training for module in backbone.modules()]
     backbone.eval()
     try:
         with torch.no_grad():
-            return backbone(example)
+            args, kwargs = arguments(example)
+            return logits_of(backbone(*args, **kwargs))
     finally:
         for hook in hooks:
             hook.remove()

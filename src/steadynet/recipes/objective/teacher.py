@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from steadynet.batches import arguments, logits_of
+from steadynet.batches import arguments, logits_of, tensors_of
 from steadynet.deploy.state import load_state
 from steadynet.errors import SteadyNetError
 
@@ -37,7 +37,7 @@ class Teacher(nn.Module):
         return logits
 
 
-def read_teacher(source: str, backbone: nn.Module, example: Tensor) -> Teacher:
+def read_teacher(source: str, backbone: nn.Module, example: Any) -> Teacher:
     """Return the teacher in a run's folder or in a file of weights.
 
     Args:
@@ -54,10 +54,10 @@ def read_teacher(source: str, backbone: nn.Module, example: Tensor) -> Teacher:
         from steadynet.options.trained import network_of_run
 
         try:
-            network = network_of_run(path, tuple(example.shape[1:]), classes)
+            network = network_of_run(path, _shape(example), classes)
         except SteadyNetError as error:
             raise SteadyNetError(
-                f"teacher {source} tells no {classes} classes of inputs {tuple(example.shape[1:])} apart, as the network "
+                f"teacher {source} tells no {classes} classes of inputs {_shape(example)} apart, as the network "
                 f"does ({error}): take one that was trained on the same data"
             ) from None
     else:
@@ -73,17 +73,18 @@ def read_teacher(source: str, backbone: nn.Module, example: Tensor) -> Teacher:
     return teacher
 
 
-def _logits(network: nn.Module, example: Tensor, what: str) -> int:
+def _logits(network: nn.Module, example: Any, what: str) -> int:
     modes = [module.training for module in network.modules()]
     network.eval()
     try:
         with torch.no_grad():
-            output: object = network(example)
+            args, kwargs = arguments(example)
+            output: object = logits_of(network(*args, **kwargs))
     except SteadyNetError:
         raise
     except Exception as error:
         raise SteadyNetError(
-            f"{what} does not take inputs of {tuple(example.shape[1:])} ({type(error).__name__}: {error})"
+            f"{what} does not take inputs of {_shape(example)} ({type(error).__name__}: {error})"
         ) from error
     finally:
         for module, mode in zip(network.modules(), modes, strict=True):
@@ -91,3 +92,8 @@ def _logits(network: nn.Module, example: Tensor, what: str) -> int:
     if not isinstance(output, Tensor) or output.dim() != 2:
         raise SteadyNetError(f"{what} must return logits [images, classes] to be distilled")
     return int(output.shape[1])
+
+
+def _shape(example: Any) -> tuple[int, ...]:
+    """Return the shape of an input: of the first, where there are several."""
+    return tuple(tensors_of(example)[0].shape[1:])
