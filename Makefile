@@ -17,9 +17,9 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 PYTEST_ARGS ?= -n auto --maxprocesses=4 --dist=worksteal
 
-# One thread for each worker of pytest; more would fight over the cores.
-test: export OMP_NUM_THREADS ?= 1
-test: export MKL_NUM_THREADS ?= 1
+# One thread for each worker of pytest; more would fight over the cores. Tutorials' networks are too small to gain by more.
+test docs: export OMP_NUM_THREADS ?= 1
+test docs: export MKL_NUM_THREADS ?= 1
 
 .PHONY: help demo test docs bench lint format install dev clean distclean
 .DELETE_ON_ERROR:
