@@ -74,7 +74,8 @@ class Augment:
 def _mix(counter: NDArray[np.uint64], base: np.uint64) -> NDArray[np.uint64]:
     """Return SplitMix64's output for state base + counter · golden ratio: independent-looking 64 bits each.
 
-    Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
+    Source:
+        Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
     """
     with np.errstate(over="ignore"):
         z = base + (counter + np.uint64(1)) * _GOLDEN

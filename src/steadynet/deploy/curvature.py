@@ -86,7 +86,8 @@ def weight_curvature(
     Raises:
         SteadyNetError: If the network computes something through which no rule leads; it is named.
 
-    Source: Yan et al., "SWIM: Selective Write-Verify for Computing-in-Memory Neural Accelerators", DAC 2022.
+    Source:
+        Yan et al., "SWIM: Selective Write-Verify for Computing-in-Memory Neural Accelerators", DAC 2022.
     """
     names = layout(model, device).names
     held = as_dataset(data, "data")

@@ -115,7 +115,8 @@ def selective_write_verify(
         SteadyNetError: If a cost lies outside [0, 1], `sigma_d` is 0, the tolerance cannot be reached, or the network computes
             what sensitivity has no rule for.
 
-    Source: Yan et al., "SWIM: Selective Write-Verify for Computing-in-Memory Neural Accelerators", DAC 2022.
+    Source:
+        Yan et al., "SWIM: Selective Write-Verify for Computing-in-Memory Neural Accelerators", DAC 2022.
     """
     check_integer("draws", draws, at_least=2)
     for cost in nwc:

@@ -117,7 +117,8 @@ def worst_case(
     Raises:
         SteadyNetError: If the bound is not positive, `sigma_d` is 0, or an input cannot be used.
 
-    Source: Yan et al., "Computing-In-Memory Neural Network Accelerators for Safety-Critical Systems: Can Small Device
+    Source:
+        Yan et al., "Computing-In-Memory Neural Network Accelerators for Safety-Critical Systems: Can Small Device
         Variations Be Disastrous?", ICCAD 2022.
     """
     check_choice("norm", norm, NORMS)

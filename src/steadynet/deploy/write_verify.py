@@ -99,7 +99,8 @@ def write_verify(
     Raises:
         SteadyNetError: If the tolerance is not positive or out of reach, or the device's law is one of whole weights.
 
-    Source: as in Yan et al., "SWIM", DAC 2022.
+    Source:
+        as in Yan et al., "SWIM", DAC 2022.
     """
     check_number("tolerance", tolerance, above=0)
     check_integer("limit", limit, at_least=1)

@@ -46,8 +46,9 @@ class ResNet18(nn.Module):
     Raises:
         SteadyNetError: If a value is out of its range.
 
-    Source: He et al., "Deep residual learning", 2016, in the form that the authors of "Negative Feedback
-    Training" use for CIFAR.
+    Source:
+        He et al., "Deep residual learning", 2016, in the form that the authors of "Negative Feedback
+        Training" use for CIFAR.
     """
 
     def __init__(

@@ -28,7 +28,8 @@ class VGG8(nn.Module):
     Raises:
         SteadyNetError: If a value is out of its range.
 
-    Source: "Negative Feedback Training", section 4, and its authors' public code.
+    Source:
+        "Negative Feedback Training", section 4, and its authors' public code.
     """
 
     def __init__(

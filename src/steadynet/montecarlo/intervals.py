@@ -47,7 +47,8 @@ def ratio_interval(numerators: Values, denominators: Values, level: float = 0.95
     std(e) / (sqrt(R) · mean(denominator)); Student's t with R − 1 degrees of freedom. None for fewer than two
     draws or denominators that sum to 0.
 
-    Source: Cochran, "Sampling Techniques", 1977, section 6.
+    Source:
+        Cochran, "Sampling Techniques", 1977, section 6.
     """
     count, total = len(numerators), float(np.sum(denominators))
     if count < 2 or total <= 0:

@@ -47,7 +47,8 @@ class DrawSums:
     def calibration_error(self) -> float:
         """Expected calibration error: Σ_bins share of the bin · |its accuracy − its mean confidence|.
 
-        Source: Guo et al., "On calibration of modern neural networks", 2017; 15 bins of equal width.
+        Source:
+            Guo et al., "On calibration of modern neural networks", 2017; 15 bins of equal width.
         """
         count, confidence, correct = self.bins
         return float((confidence - correct).abs().sum() / count.sum())

@@ -59,7 +59,8 @@ class Device:
     Raises:
         SteadyNetError: If K does not divide M, or a field has a value that it cannot have.
 
-    Source: "Negative Feedback Training", section 4.1 and Eq. 4 and 5.
+    Source:
+        "Negative Feedback Training", section 4.1 and Eq. 4 and 5.
     """
 
     weight_bits: int = 8

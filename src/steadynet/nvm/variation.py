@@ -133,7 +133,8 @@ class StateDependent(Composable):
     Raises:
         SteadyNetError: If a number is out of range or the rule unknown.
 
-    Source: the public code of "Negative Feedback Training" (four presets, `steadynet.nvm.presets`).
+    Source:
+        the public code of "Negative Feedback Training" (four presets, `steadynet.nvm.presets`).
     """
 
     sigma_d: float = 0.0

@@ -51,7 +51,8 @@ class Censored(Composable):
     Raises:
         SteadyNetError: If `sigma_d` is negative, or a number not finite.
 
-    Source: Yan et al., "Improving Realistic Worst-Case Performance of NVCiM DNN Accelerators through Training with
+    Source:
+        Yan et al., "Improving Realistic Worst-Case Performance of NVCiM DNN Accelerators through Training with
         Right-Censored Gaussian Noise", ICCAD 2023.
     """
 
@@ -107,7 +108,8 @@ class LogNormal(Composable):
     Raises:
         SteadyNetError: If `sigma_d` is negative or not finite.
 
-    Source: Eldebiky et al., "CorrectNet", DATE 2023.
+    Source:
+        Eldebiky et al., "CorrectNet", DATE 2023.
     """
 
     sigma_d: float = 0.0

@@ -44,7 +44,8 @@ class Drift(DeviceEffect):
     Raises:
         SteadyNetError: If a number is out of its range, or `exponent_std` is given without `exponent`.
 
-    Source: Nandakumar et al., "Phase-change memory models for deep learning training and inference", ICECS 2019, as in
+    Source:
+        Nandakumar et al., "Phase-change memory models for deep learning training and inference", ICECS 2019, as in
         aihwkit's PCMLikeNoiseModel; Joshi et al., Nature Communications 11, 2473 (2020) for the compensation.
     """
 

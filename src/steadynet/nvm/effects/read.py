@@ -76,7 +76,8 @@ class PCMRead(DeviceEffect):
     Raises:
         SteadyNetError: If a number is out of its range.
 
-    Source: Nandakumar et al., "Phase-change memory models for deep learning training and inference", ICECS 2019, as in
+    Source:
+        Nandakumar et al., "Phase-change memory models for deep learning training and inference", ICECS 2019, as in
         aihwkit's PCMLikeNoiseModel. There q is that of the conductance before it drifted; here, as a reading finds it.
     """
 

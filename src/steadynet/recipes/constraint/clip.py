@@ -31,7 +31,8 @@ class Clip(FreeWeights):
     Raises:
         SteadyNetError: If `alpha` is not a finite number above 1, `start` not above `alpha`, or `until` out of its range.
 
-    Source: hardware-aware training (Joshi et al. 2020; Rasch et al. 2023), α 2 … 2.5 there.
+    Source:
+        hardware-aware training (Joshi et al. 2020; Rasch et al. 2023), α 2 … 2.5 there.
     """
 
     alpha: float = 2.5

@@ -33,7 +33,8 @@ class LearnedRange(FreeWeights):
     Raises:
         SteadyNetError: If a number is out of its range.
 
-    Source: learned clipping of activations (PACT, Choi et al. 2018), here of weights.
+    Source:
+        learned clipping of activations (PACT, Choi et al. 2018), here of weights.
     """
 
     start: float = 2.5

@@ -37,7 +37,8 @@ class Orthogonal(FreeWeights):
     Raises:
         SteadyNetError: If a number is out of its range.
 
-    Source: Eldebiky et al., "CorrectNet", DATE 2023; 5e-4 and λ = 1 from the code of "Negative Feedback Training".
+    Source:
+        Eldebiky et al., "CorrectNet", DATE 2023; 5e-4 and λ = 1 from the code of "Negative Feedback Training".
     """
 
     strength: float = 5e-4

@@ -36,7 +36,8 @@ class Distillation:
     Raises:
         SteadyNetError: If a value is out of its range.
 
-    Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015; with a clean teacher and a noisy student,
+    Source:
+        Hinton et al., "Distilling the Knowledge in a Neural Network", 2015; with a clean teacher and a noisy student,
         Zhou et al., "Noisy Machines", 2020.
     """
 

@@ -45,7 +45,8 @@ class IRS:
     Raises:
         SteadyNetError: If a value is out of its range.
 
-    Source: "Negative Feedback Training", Algorithm 2; head sizes from the authors' public code.
+    Source:
+        "Negative Feedback Training", Algorithm 2; head sizes from the authors' public code.
     """
 
     beta: float = 1e-2

@@ -57,7 +57,8 @@ class OVF:
     Raises:
         SteadyNetError: If a value is out of its range.
 
-    Source: "Negative Feedback Training", Algorithm 1.
+    Source:
+        "Negative Feedback Training", Algorithm 1.
     """
 
     beta: float = 1e-3

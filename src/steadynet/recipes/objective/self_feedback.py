@@ -38,7 +38,8 @@ class SelfFeedback:
     Raises:
         SteadyNetError: If a value is out of its range, or c is not positive: the logits would vanish or turn round.
 
-    Source: "Negative Feedback Training", section 3.1.
+    Source:
+        "Negative Feedback Training", section 3.1.
     """
 
     beta: float = 1e-3

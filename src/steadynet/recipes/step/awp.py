@@ -27,7 +27,8 @@ class AWP:
     Raises:
         SteadyNetError: If `gamma` is no positive number.
 
-    Source: Wu et al., "Adversarial Weight Perturbation Helps Robust Generalization", NeurIPS 2020.
+    Source:
+        Wu et al., "Adversarial Weight Perturbation Helps Robust Generalization", NeurIPS 2020.
     """
 
     gamma: float = 0.01

@@ -31,7 +31,8 @@ class SAM:
     Raises:
         SteadyNetError: If a number is out of its range.
 
-    Source: Foret et al., "Sharpness-Aware Minimization", ICLR 2021; Kwon et al., "ASAM", ICML 2021.
+    Source:
+        Foret et al., "Sharpness-Aware Minimization", ICLR 2021; Kwon et al., "ASAM", ICML 2021.
     """
 
     rho: float = 0.05
