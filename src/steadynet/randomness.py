@@ -9,6 +9,7 @@ tensors of different chips share numbers.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +18,8 @@ from steadynet.errors import check_choice, check_integer
 
 if TYPE_CHECKING:
     import torch
+
+    from steadynet.nvm.matrix import Matrix
 
 Stream = Literal["train", "validation", "test", "pilot"]
 STREAMS: tuple[Stream, ...] = ("train", "validation", "test", "pilot")
@@ -72,6 +75,8 @@ class Source:
         where: The torch device where numbers are drawn.
         mirrored: Whether every normal has the other sign.
         read: Number of the chip's reading; the errors of programming are the same at each.
+        matrix: How the tensor lies on crossbars, for errors that its columns have in common; outputs are its first dimension if
+            None.
     """
 
     seed: int
@@ -82,6 +87,11 @@ class Source:
     where: torch.device | str = "cpu"
     mirrored: bool = False
     read: int = 0
+    matrix: Matrix | None = None
+
+    def on(self, matrix: Matrix) -> Source:
+        """Return the same source for a tensor that lies on crossbars so."""
+        return dataclasses.replace(self, matrix=matrix)
 
     def generator(self, of: str = "") -> torch.Generator:
         """Return the generator of the tensor's own errors: those of programming, or of an effect that is named."""

@@ -20,6 +20,7 @@ from steadynet.nvm.effects.common import Common
 from steadynet.nvm.effects.drift import Drift
 from steadynet.nvm.effects.read import PCMRead, Read
 from steadynet.nvm.effects.stuck import Stuck
+from steadynet.nvm.matrix import Matrix
 from steadynet.nvm.programming import Target, program_tensor
 from steadynet.nvm.variation import Gaussian
 from steadynet.nvm.weight_law import Censored
@@ -338,3 +339,30 @@ def test_a_users_effect_fits_in_and_a_wrong_one_is_named() -> None:
 def test_what_cannot_be_is_refused(make: Any, message: str) -> None:
     with pytest.raises(SteadyNetError, match=message):
         make()
+
+
+@pytest.mark.parametrize("path", ["weight", "device"])
+@pytest.mark.parametrize(
+    ("shape", "matrix", "outputs"),
+    [
+        ((3, 4, 2), Matrix(), lambda first, _second: first),
+        ((6, 4, 2), Matrix(groups=3), lambda first, _second: first),
+        ((6, 5), Matrix(input_major=True), lambda _first, second: second),
+        ((6, 4, 2), Matrix(groups=2, input_major=True), lambda first, second: (first // 3, second)),
+    ],
+    ids=["linear", "grouped", "embedding", "grouped transposed"],
+)
+def test_what_a_column_has_in_common_is_one_gain_of_each_output(
+    path: Any, shape: tuple[int, ...], matrix: Matrix, outputs: Any
+) -> None:
+    weight = torch.linspace(0.2, 1.0, math.prod(shape)).view(shape)
+    device = Device(8, 2, Gaussian(0.0) + Common(column=0.2), path=path)
+    held = Target.of(weight, device, matrix).program(source(draw=3), torch.empty_like(weight))
+    gains = held / Target.of(weight, device.ideal, matrix).program(source(draw=3), torch.empty_like(weight))
+    found: dict[Any, set[float]] = {}
+    for first in range(shape[0]):
+        for second in range(shape[1]):
+            for gain in gains[first, second].flatten().tolist():
+                found.setdefault(outputs(first, second), set()).add(round(gain, 4))
+    assert all(len(same) == 1 for same in found.values())
+    assert len({next(iter(same)) for same in found.values()}) == len(found)

@@ -92,6 +92,7 @@ class Target:
         codes: The codes, where a law of whole weights needs them.
         devices: The devices, where each of them is drawn.
         device: Where the weights are programmed.
+        matrix: How they lie on crossbars.
     """
 
     clean: Tensor
@@ -101,6 +102,7 @@ class Target:
     codes: Tensor | None
     devices: Devices | None
     device: Device
+    matrix: Matrix
 
     @classmethod
     def of(cls, weight: Tensor, device: Device, matrix: Matrix = PLAIN) -> Target:
@@ -110,16 +112,16 @@ class Target:
         unit, none = lsb(maximum, device.weight_bits), maximum.new_zeros(())
         if device.exact:
             clean = clean_tensor(values, maximum, device)
-            return cls(clean, clean, none, unit, None, None, device)
+            return cls(clean, clean, none, unit, None, None, device, matrix)
         if device.by_device or isinstance(device.law, WeightLaw):
             # A NaN weight has no levels: it is given those of 0, and its programmed weight is NaN by its clean part.
             codes = to_codes(values, maximum, device.weight_bits).nan_to_num_(0.0)
             devices = Devices(codes, device) if device.by_device and device.effects else None
             clean = clean_tensor(values, maximum, device)
-            return cls(clean, clean, unit, unit, codes, devices, device)
+            return cls(clean, clean, unit, unit, codes, devices, device, matrix)
         mean, std = _aim(values, maximum, _law_tables(device, values), device)
         clean = clean_tensor(values, maximum, device) if isinstance(device.law, Shifted) else mean
-        return cls(clean, mean, std, unit, None, None, device)
+        return cls(clean, mean, std, unit, None, None, device, matrix)
 
     def program(self, source: Source | torch.Generator, out: Tensor, *, mirrored: bool = False) -> Tensor:
         """Write into `out` what one programming leaves: the very numbers of `program_tensor`.
@@ -138,6 +140,7 @@ class Target:
         """Return what one programming leaves until the next, to be read by `read` as often as wanted."""
         import torch
 
+        source = source.on(self.matrix)
         if self.devices is not None:
             return self.devices.settle(source)
         weights = torch.empty_like(self.clean)
@@ -154,6 +157,7 @@ class Target:
         """Write into `out` the weights as the source's reading of a programming finds them."""
         import torch
 
+        source = source.on(self.matrix)
         if isinstance(settled, torch.Tensor):
             return out.copy_(self._effects(settled, source, per_read=True))
         if self.devices is None:

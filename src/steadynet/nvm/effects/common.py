@@ -30,7 +30,8 @@ class Common(DeviceEffect):
 
     Args:
         chip: σ_chip ≥ 0, the same Z for all tensors of a chip.
-        column: σ_column ≥ 0, one Z for each output channel of each tensor, its first dimension.
+        column: σ_column ≥ 0, one Z for each output channel of each tensor: its first dimension, the second where inputs come
+            first (transposed convolutions, embeddings).
         kind: "gain", of references and supplies, or "offset", of leakage and read-out.
 
     Raises:
@@ -76,13 +77,23 @@ class Common(DeviceEffect):
         return weights + side * error * (shift * device.max_code) * unit
 
     def _error(self, like: Tensor, source: Source) -> Tensor:
-        """Return ε, of shape () or [C, 1, …, 1]."""
+        """Return ε, broadcastable to the tensor."""
         error = like.new_zeros(())
         if self.chip:
             drawn = standard_normal((), source.chip_generator(f"common {self.kind}"), like)
             error = error + drawn * (self.chip * source.sign)
         if self.column:
-            shape = (like.shape[0] if like.dim() else 1, *[1] * (like.dim() - 1))
-            drawn = standard_normal(shape, source.generator(f"column {self.kind}"), like)
-            error = error + drawn.view(shape if like.dim() else ()) * (self.column * source.sign)
+            error = error + _of_outputs(like, source, f"column {self.kind}") * (self.column * source.sign)
         return error
+
+
+def _of_outputs(like: Tensor, source: Source, of: str) -> Tensor:
+    """Return a normal number for each output channel, broadcastable to the tensor."""
+    matrix = source.matrix
+    if matrix is None or not matrix.input_major or like.dim() < 2:
+        shape = (like.shape[0] if like.dim() else 1, *[1] * (like.dim() - 1))
+        return standard_normal(shape, source.generator(of), like).view(shape if like.dim() else ())
+    # Inputs come first, those of each group together; a group has outputs of its own.
+    shape = (matrix.groups, like.shape[1], *[1] * (like.dim() - 2))
+    drawn = standard_normal(shape, source.generator(of), like)
+    return drawn if matrix.groups == 1 else drawn.repeat_interleave(like.shape[0] // matrix.groups, dim=0)
