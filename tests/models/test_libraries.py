@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -244,6 +245,7 @@ def test_a_sequence_classifier_learns_on_noisy_devices(method: str) -> None:
     [
         ("timm:resnet19", "unknown model of timm 'resnet19': did you mean 'resnet"),
         ("torchvision:resnet19", "unknown model of torchvision 'resnet19': did you mean 'resnet"),
+        ("transformers:vitt", "unknown type of transformers 'vitt': did you mean 'vit"),
         ("hugging:bert", "unknown model 'hugging:bert'"),
     ],
 )
@@ -252,3 +254,43 @@ def test_a_library_without_such_a_network_names_the_nearest(name: str, message: 
         build(name, classes=3, shape=(3, 32, 32))
     with pytest.raises(SteadyNetError, match=r"model timm:resnet10t cannot be made: .*depthh"):
         build("timm:resnet10t", classes=3, shape=(3, 32, 32), options={"depthh": 3})
+
+
+TINY_VIT = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "patch_size": 8,
+}
+
+
+def test_a_type_of_transformers_is_made_for_the_images_and_a_saved_one_is_read(tmp_path: Path) -> None:
+    vit: Any = build("transformers:vit", classes=CLASSES, shape=(1, 16, 16), options=TINY_VIT, seed=3)
+    same: Any = build("transformers:vit", classes=CLASSES, shape=(1, 16, 16), options=TINY_VIT, seed=3)
+    assert vit(torch.zeros(2, 1, 16, 16)).logits.shape == (2, CLASSES)
+    assert all(
+        torch.equal(a, b) for a, b in zip(vit.state_dict().values(), same.state_dict().values(), strict=True)
+    )
+    vit.save_pretrained(tmp_path)
+    saved = f"transformers:{tmp_path}"
+    read: Any = build(saved, classes=CLASSES, shape=(1, 16, 16), options={"pretrained": True})
+    assert all(torch.equal(tensor, vit.state_dict()[key]) for key, tensor in read.state_dict().items())
+    fresh: Any = build(saved, classes=5, shape=(1, 16, 16), seed=3)
+    assert fresh(torch.zeros(2, 1, 16, 16)).logits.shape == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hiden_size": 16}, "unknown option of transformers:vit 'hiden_size': did you mean 'hidden_size'"),
+        (
+            {"pretrained": True},
+            "transformers:vit is a type, without weights that were trained: name a folder",
+        ),
+        ({**TINY_VIT, "patch_size": 0}, "model transformers:vit cannot be made: .*zero"),
+    ],
+)
+def test_a_type_of_transformers_that_cannot_be_made_says_why(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SteadyNetError, match=message):
+        build("transformers:vit", classes=CLASSES, shape=(1, 16, 16), options=options)

@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
     ]
     print_table(("name", "options", "network"), rows)
     print(
-        "Networks of libraries by timm:NAME and torchvision:NAME, such as --model timm:mobilenetv3_small_050."
+        "Networks of libraries by timm:NAME, torchvision:NAME and transformers:NAME, such as --model timm:mobilenetv3_small_050."
     )
     print("Any other network by the import path of its class: --model my_pkg.nets.Net --model.width 3.")
     return 0

@@ -19,7 +19,7 @@ class ModelName:
 
 _OPTIONS = ("width",)
 # Libraries whose networks are named LIBRARY:NAME.
-LIBRARIES = ("timm", "torchvision")
+LIBRARIES = ("timm", "torchvision", "transformers")
 
 
 def of_library(name: str) -> bool:

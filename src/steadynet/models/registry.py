@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -26,7 +25,8 @@ def build(
     """Return a network for images of `shape` = (C, H, W).
 
     Args:
-        name: One of `MODELS`, `timm:NAME`, `torchvision:NAME`, or the import path of anything callable that returns a module.
+        name: One of `MODELS`, `timm:NAME`, `torchvision:NAME`, `transformers:NAME`, or the import path of anything
+            callable that returns a module.
         classes: Passed as `classes` or `num_classes` where the callable takes one of them.
         shape: Passed as `in_channels` and `input_size` where it takes them.
         options: Its other arguments; these win over what is passed by itself.
@@ -40,7 +40,10 @@ def build(
     chosen = dict(options or {})
     library, _, own = name.partition(":")
     if library in LIBRARIES and own:
-        return _from_library(library, own, classes, shape, chosen, seed)
+        from steadynet.models.libraries import from_library
+
+        with _initial_weights(seed):
+            return from_library(library, own, classes, shape, chosen)
     make = find(name)
     try:
         parameters: Mapping[str, inspect.Parameter] = inspect.signature(make).parameters
@@ -65,43 +68,6 @@ def build(
     if not isinstance(model, nn.Module):
         raise SteadyNetError(f"{name!r} returns {type(model).__name__}, no torch.nn.Module")
     return model
-
-
-def _from_library(
-    library: str, name: str, classes: int, shape: tuple[int, int, int], options: dict[str, Any], seed: int
-) -> nn.Module:
-    """Return a network of timm or torchvision, with fresh weights unless `pretrained` or `weights` ask for others.
-
-    Raises:
-        SteadyNetError: If the library is missing, has no such network, or cannot make it so.
-    """
-    if importlib.util.find_spec(library) is None:
-        raise SteadyNetError(f"model {library}:{name} needs {library}: pip install {library}")
-    with _initial_weights(seed):
-        try:
-            if library == "timm":
-                import timm
-
-                if name.partition(".")[0] not in timm.list_models():
-                    raise unknown("model of timm", name, timm.list_models())
-                given: dict[str, Any] = {
-                    "pretrained": False,
-                    "num_classes": classes,
-                    "in_chans": shape[0],
-                    **options,
-                }
-                return timm.create_model(name, **given)
-            from torchvision import models
-
-            if name not in models.list_models():
-                raise unknown("model of torchvision", name, models.list_models())
-            return models.get_model(name, **{"weights": None, "num_classes": classes, **options})
-        except SteadyNetError:
-            raise
-        except (TypeError, ValueError, RuntimeError, AssertionError, KeyError) as error:
-            raise SteadyNetError(
-                f"model {library}:{name} cannot be made: {' '.join(str(error).split())}"
-            ) from error
 
 
 @contextmanager

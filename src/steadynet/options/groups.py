@@ -73,8 +73,8 @@ class ModelOptions:
     """Network.
 
     Args:
-        model: Name of a network (`steadynet models` lists them), timm:NAME, torchvision:NAME, or the import path of a class, as
-            in my_pkg.nets.Net.
+        model: Name of a network (`steadynet models` lists them), timm:NAME, torchvision:NAME, transformers:NAME, or the import
+            path of a class, as in my_pkg.nets.Net.
         model_options: Options of the network, each as --model.NAME VALUE, as in --model.width 0.25.
     """
 
@@ -85,7 +85,13 @@ class ModelOptions:
         from steadynet.models.names import MODELS, of_library
 
         if self.model not in MODELS and not is_import_path(self.model) and not of_library(self.model):
-            known = (*MODELS, "my_pkg.nets.Net (an import path)", "timm:NAME", "torchvision:NAME")
+            known = (
+                *MODELS,
+                "my_pkg.nets.Net (an import path)",
+                "timm:NAME",
+                "torchvision:NAME",
+                "transformers:NAME",
+            )
             raise unknown("model", self.model, known)
         for name in self.model_options if self.model in MODELS else ():
             check_choice(f"option of model {self.model}", name, MODELS[self.model].options)

@@ -101,7 +101,7 @@ class _Stripped(ast.NodeTransformer):
 def _model_modules(model: str) -> list[str]:
     if of_library(model):
         # What is installed beside SteadyNet is told by its version, not by its source.
-        return ["steadynet.models.registry"]
+        return ["steadynet.models.libraries", "steadynet.models.registry"]
     path = MODELS[model].path if model in MODELS else model
     own = ["steadynet.models.init", "steadynet.models.registry"] if model in MODELS else []
     return [path.rpartition(".")[0], *own]
