@@ -123,8 +123,17 @@ def identity(config: Mapping[str, Any], checksum: str, code: Code) -> str:
 
 
 def _device(device: Device) -> dict[str, Any]:
-    """Return all fields of a device, and the classes that they belong to."""
-    told = dataclasses.asdict(device) | {"law": type(device.law).__name__}
+    """Return a device's variation, what else differs from the default, and the classes that they belong to.
+
+    So a field that later versions add leaves the identity of what was trained without it.
+    """
+    plain = dataclasses.asdict(Device())
+    told = {
+        name: value
+        for name, value in dataclasses.asdict(device).items()
+        if name == "variation" or value != plain[name]
+    }
+    told["law"] = type(device.law).__name__
     return (
         told | {"effects": [type(effect).__name__ for effect in device.effects]} if device.effects else told
     )
