@@ -97,6 +97,23 @@ def test_a_forward_that_fails_with_replaced_weights_is_told_in_one_line(way: str
     assert "\n" not in str(told.value)
 
 
+class Clamped(nn.Module):
+    """Clamps its weight in place at each forward, as max-norm layers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.layer.weight.clamp_(-0.5, 0.5)
+        logits: Tensor = self.layer(x)
+        return logits
+
+
+def test_a_forward_that_has_no_gradients_but_runs_is_evaluated() -> None:
+    assert sn.monte_carlo(Clamped(), DEVICE, DATA, draws=2).accuracy.values.size == 2
+
+
 def test_a_layer_that_no_forward_uses_is_no_reason_to_refuse() -> None:
     assert sn.monte_carlo(Spare(), DEVICE, DATA, draws=2).accuracy.values.size == 2
 

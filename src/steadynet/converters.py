@@ -22,6 +22,10 @@ from steadynet.programmer import Programmer
 _CONVOLUTION = nn.modules.conv._ConvNd  # pyright: ignore[reportPrivateUsage] (torch names no public base)
 
 
+# Magnitudes that a call of a layer is remembered by; those of a wide layer on many images would not fit memory.
+_KEPT = 500_000
+
+
 @dataclass(frozen=True)
 class Converters:
     """Bits of what lies before and behind each crossbar.
@@ -139,6 +143,31 @@ class _Range:
 
 
 @dataclass
+class _Seen:
+    """Magnitudes of what a layer was given, or gave: the largest, and at most `_KEPT` evenly spaced ones of each call."""
+
+    largest: float = 0.0
+    negative: bool = False
+    sizes: list[Tensor] = field(default_factory=list[Tensor])
+
+    def note(self, values: Tensor) -> None:
+        flat = values.detach().flatten()
+        self.negative = self.negative or bool((flat < 0).any())
+        sizes = flat.abs()
+        self.largest = max(self.largest, float(sizes.max()))
+        self.sizes.append(sizes[:: -(-len(sizes) // _KEPT)])
+
+    def levels(self, bits: int, coverage: float, *, signed: bool) -> _Range:
+        """Return a converter whose range holds a share of the magnitudes."""
+        reach = self.largest
+        if coverage < 1:
+            sizes = torch.cat(self.sizes)
+            reach = float(sizes.kthvalue(max(1, math.ceil(coverage * len(sizes)))).values)
+        most = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+        return _Range(reach / most, -most if signed else 0.0, most)
+
+
+@dataclass
 class _Layer:
     """The converters of one layer, as its hooks; in calibration they note what they see."""
 
@@ -149,8 +178,8 @@ class _Layer:
     inputs: _Range = field(default_factory=_Range)
     outputs: _Range = field(default_factory=_Range)
     calibrating: bool = True
-    seen_inputs: list[Tensor] = field(default_factory=list[Tensor])
-    seen_outputs: list[Tensor] = field(default_factory=list[Tensor])
+    seen_inputs: _Seen = field(default_factory=_Seen)
+    seen_outputs: _Seen = field(default_factory=_Seen)
 
     def attach(self) -> None:
         self.module.register_forward_pre_hook(self.before)
@@ -159,7 +188,7 @@ class _Layer:
     def before(self, _module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Convert the inputs."""
         if self.calibrating:
-            self.seen_inputs.append(args[0].flatten())
+            self.seen_inputs.note(args[0])
         return (self.inputs(args[0]), *args[1:])
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
@@ -170,7 +199,8 @@ class _Layer:
         parts = self._parts(module, args[0]) or [output if bias is None else output - bias]
         if self.calibrating:
             self._check(parts, output, bias)
-            self.seen_outputs += [part.flatten() for part in parts]
+            for part in parts:
+                self.seen_outputs.note(part)
             return output
         total = self.outputs(parts[0])
         for part in parts[1:]:
@@ -213,18 +243,17 @@ class _Layer:
 
     def calibrate(self, converters: Converters) -> None:
         """Find the ranges."""
-        if not self.seen_inputs:
+        if not self.seen_inputs.sizes:
             raise SteadyNetError(
                 f"{self.name} ({type(self.module).__name__}) is computed elsewhere than by a call of its layer, so converters "
                 "would be passed by: exclude it by name"
             )
-        inputs, outputs = torch.cat(self.seen_inputs), torch.cat(self.seen_outputs)
-        self.seen_inputs, self.seen_outputs, self.calibrating = [], [], False
+        inputs, outputs, coverage = self.seen_inputs, self.seen_outputs, converters.coverage
+        self.seen_inputs, self.seen_outputs, self.calibrating = _Seen(), _Seen(), False
         if converters.input_bits is not None:
-            signed = bool((inputs < 0).any())
-            self.inputs = _levels(inputs, converters.input_bits, converters.coverage, signed=signed)
+            self.inputs = inputs.levels(converters.input_bits, coverage, signed=inputs.negative)
         if converters.output_bits is not None:
-            self.outputs = _levels(outputs, converters.output_bits, converters.coverage, signed=True)
+            self.outputs = outputs.levels(converters.output_bits, coverage, signed=True)
 
 
 class _Bare(nn.Module):
@@ -236,12 +265,3 @@ class _Bare(nn.Module):
 
     def forward(self, inputs: Tensor) -> Any:
         return self.layer.forward(inputs)
-
-
-def _levels(values: Tensor, bits: int, coverage: float, *, signed: bool) -> _Range:
-    """Return a converter whose range holds a share of the magnitudes."""
-    sizes = values.abs()
-    rank = max(1, math.ceil(coverage * len(sizes)))
-    reach = float(sizes.max() if rank == len(sizes) else sizes.kthvalue(rank).values)
-    most = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
-    return _Range(reach / most, -most if signed else 0.0, most)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,8 @@ def check_replaceable(model: nn.Module, layout: Layout, inputs: Any) -> None:
         try:
             output = call_with(model, stand_ins, args, kwargs)
         except Exception as error:
-            _explain(model, args, kwargs, error)
+            _without_gradients(model, stand_ins, args, kwargs, error)
+            return
         unused = _unused(output, list(stand_ins.values()))
         names = [name for name, no_use in zip(stand_ins, unused, strict=True) if no_use]
         bypassed = _used_by_itself(model, args, kwargs, names) if names else None
@@ -113,15 +114,27 @@ def _used_by_itself(
     return next((name for name, own in makers.items() if any(id(tensor) in used for tensor in own)), None)
 
 
-def _explain(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> NoReturn:
-    """Raise the error of a call with replaced weights: in one line if the model runs by itself, else as it is."""
+def _without_gradients(
+    model: nn.Module,
+    stand_ins: dict[str, Tensor],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    error: Exception,
+) -> None:
+    """Raise the error of a call with replaced weights, in one line if the model runs by itself; not if only gradients fail."""
     if isinstance(error, SteadyNetError | torch.OutOfMemoryError):
         raise error
-    try:
-        with torch.no_grad():
+    with torch.no_grad():
+        try:
+            # A forward that changes its weights in place cannot be asked for gradients, and yet may use them.
+            call_with(model, {name: tensor.detach() for name, tensor in stand_ins.items()}, args, kwargs)
+            return
+        except Exception as again:
+            error = again
+        try:
             model(*args, **kwargs)
-    except Exception:
-        raise error from None
+        except Exception:
+            raise error from None
     told = " ".join(str(error).split()) or "no message"
     raise SteadyNetError(
         f"{type(model).__name__} runs by itself, but not with its weights replaced ({type(error).__name__}: {told[:200]}): let "
