@@ -19,6 +19,7 @@ from steadynet.converters import Converters, with_converters
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.device import Device
 from steadynet.nvm.variation import Gaussian
+from zoo import make
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -224,6 +225,34 @@ class PassedBy(nn.Module):
         return nn.functional.linear(x, self.head.weight, self.head.bias)
 
 
+class ByName(nn.Module):
+    """Gives its layer the input by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(input=x)
+        return logits
+
+
+def test_a_layer_at_two_places_has_converters_once() -> None:
+    model, x = make("shared"), torch.randn(9, 4)
+    copied: Any = with_converters(model, Device(tile=(3, 8)), x, Converters(16, 16))
+    assert len(copied.first._forward_hooks) == len(copied.first._forward_pre_hooks) == 1
+    assert copied.second is copied.first
+    torch.testing.assert_close(copied(x), model(x), rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize("rows", [4, 3])
+def test_converters_of_inputs_alone_leave_a_layers_sum(rows: int) -> None:
+    model, x = nn.Linear(4, 2), torch.randn(9, 4)
+    copied = with_converters(model, Device(tile=(rows, 8)), x, Converters(3, None))
+    step = x.abs().max() / 3
+    torch.testing.assert_close(copied(x), model((x / step).round().clamp(-3, 3) * step))
+
+
 def test_what_cannot_have_converters_is_refused() -> None:
     four = torch.randn(5, 4)
     refused: list[tuple[nn.Module, Any, str]] = [
@@ -241,10 +270,13 @@ def test_what_cannot_have_converters_is_refused() -> None:
             "0 has converters already",
         ),
         (nn.Linear(4, 2), torch.zeros(0, 4), "at least one input to be calibrated on"),
+        (ByName(), four, r"head\.weight \(Linear\) is called with its input by name"),
     ]
     for model, inputs, told in refused:
         with pytest.raises(SteadyNetError, match=told):
             with_converters(model, Device(tile=(3, 8)), inputs, Converters())
+    with pytest.raises(SteadyNetError, match=r"fold it for good by steadynet\.fold_batchnorm"):
+        with_converters(nn.Linear(4, 2), Device(fold_bn=True), four, Converters())
 
 
 @pytest.mark.parametrize(

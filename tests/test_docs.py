@@ -1,4 +1,4 @@
-"""What README, docs and docstrings show as Python runs, and what they link to exists."""
+"""What README, docs and docstrings show as Python runs, and what they link to exists; tutorials run in `make docs`."""
 
 from __future__ import annotations
 

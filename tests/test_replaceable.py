@@ -114,6 +114,30 @@ def test_a_forward_that_has_no_gradients_but_runs_is_evaluated() -> None:
     assert sn.monte_carlo(Clamped(), DEVICE, DATA, draws=2).accuracy.values.size == 2
 
 
+class Counting(nn.Module):
+    """Counts its calls, in one buffer in place and in another anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+        self.calls: Tensor
+        self.again: Tensor
+        self.register_buffer("calls", torch.zeros(1))
+        self.register_buffer("again", torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        self.again = self.again + 1
+        logits: Tensor = self.layer(x)
+        return logits
+
+
+def test_what_a_forward_counts_is_left_as_it_was() -> None:
+    model = Counting()
+    check_replaceable(model, layout(model), DATA[0])
+    assert (model.calls.item(), model.again.item()) == (0, 0)
+
+
 def test_a_layer_that_no_forward_uses_is_no_reason_to_refuse() -> None:
     assert sn.monte_carlo(Spare(), DEVICE, DATA, draws=2).accuracy.values.size == 2
 

@@ -12,16 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from steadynet.batches import arguments, size_of
-from steadynet.chip import call_with
+from steadynet.chip import call_with, program
 from steadynet.errors import SteadyNetError, check_integer, check_number
 from steadynet.mapping import Layout, layout
 from steadynet.nvm.device import Device
 from steadynet.nvm.matrix import Matrix
-from steadynet.programmer import Programmer
 
 _CONVOLUTION = nn.modules.conv._ConvNd  # pyright: ignore[reportPrivateUsage] (torch names no public base)
-
-
 # Magnitudes that a call of a layer is remembered by; those of a wide layer on many images would not fit memory.
 _KEPT = 500_000
 
@@ -82,25 +79,31 @@ def with_converters(model: nn.Module, device: Device, inputs: Any, converters: C
 
     Raises:
         SteadyNetError: If what lies on devices is neither a convolution nor linear, is not computed by a call of its layer, or is
-            computed by a parametrisation; if the model has converters already.
+            computed by a parametrisation; if the model has converters already, or the device folds BatchNorm.
     """
+    if device.fold_bn:
+        raise SteadyNetError(
+            "converters see what a crossbar sums, and with fold_bn the network computes without the folded scale: fold it for "
+            "good by steadynet.fold_batchnorm(model), and take a device without fold_bn"
+        )
     copied = copy.deepcopy(model).eval()
     found = layout(copied, device)
     layers = list(_layers(copied, found, device))
     for layer in layers:
         layer.attach()
-    chip = Programmer(copied, device.ideal, found).program(0, "test")
     if not size_of(inputs):
         raise SteadyNetError("converters need at least one input to be calibrated on")
     args, kwargs = arguments(inputs)
     with torch.no_grad():
-        call_with(copied, chip, args, kwargs)
+        call_with(copied, program(copied, device.ideal, layout=found), args, kwargs)
     for layer in layers:
         layer.calibrate(converters)
     return copied
 
 
 def _layers(model: nn.Module, found: Layout, device: Device) -> Iterator[_Layer]:
+    """Yield the converters of each layer on devices, one that stands at several places once."""
+    seen: set[nn.Module] = set()
     for mapped in found.mapped:
         for name in (mapped.name, *mapped.aliases):
             owner, _, key = name.rpartition(".")
@@ -119,7 +122,9 @@ def _layers(model: nn.Module, found: Layout, device: Device) -> Iterator[_Layer]
                 raise SteadyNetError(
                     f"{owner or 'the model'} has converters already: start from the model without"
                 )
-            yield _Layer(name, module, mapped.matrix, device.tile_weights[0])
+            if module not in seen:
+                seen.add(module)
+                yield _Layer(name, module, mapped.matrix, device.tile_weights[0])
 
 
 def _hooks(module: nn.Module) -> list[Any]:
@@ -187,6 +192,11 @@ class _Layer:
 
     def before(self, _module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Convert the inputs."""
+        if not args:
+            raise SteadyNetError(
+                f"{self.name} ({type(self.module).__name__}) is called with its input by name, which its converters cannot see: "
+                "pass the input by its place, or exclude it by name"
+            )
         if self.calibrating:
             self.seen_inputs.note(args[0])
         return (self.inputs(args[0]), *args[1:])
@@ -196,33 +206,36 @@ class _Layer:
         if not self.calibrating and self.outputs.step is None:
             return output
         bias = self._bias(module, output)
-        parts = self._parts(module, args[0]) or [output if bias is None else output - bias]
-        if self.calibrating:
-            self._check(parts, output, bias)
-            for part in parts:
+        total: Tensor | None = None
+        # One after the other: a wide layer's many parts would not fit memory together.
+        for part in self._parts(module, args[0], output if bias is None else output - bias):
+            if self.calibrating:
                 self.seen_outputs.note(part)
+            given = self.outputs(part)
+            total = given if total is None else total + given
+        if total is None:
             return output
-        total = self.outputs(parts[0])
-        for part in parts[1:]:
-            total = total + self.outputs(part)
-        return total if bias is None else total + bias
+        total = total if bias is None else total + bias
+        if self.calibrating:
+            self._check(total, output)
+            return output
+        return total
 
-    def _parts(self, module: nn.Module, inputs: Tensor) -> list[Tensor]:
-        """Return what the crossbars of each range of rows give; nothing where one holds all rows."""
+    def _parts(self, module: nn.Module, inputs: Tensor, whole: Tensor) -> Iterator[Tensor]:
+        """Yield what the crossbars of each range of rows give; `whole`, what all rows give, where one holds them."""
         weight = cast("Tensor", module.weight)
         matrix = self.matrix.of(weight)
         count = matrix.shape[1]
         if count <= self.rows:
-            return []
-        parts: list[Tensor] = []
+            yield whole
+            return
         for start in range(0, count, self.rows):
             mask = torch.zeros(count, 1, dtype=weight.dtype, device=weight.device)
             mask[start : start + self.rows] = 1
             tensors = {"layer.weight": self.matrix.back(matrix * mask, tuple(weight.shape))}
             if (bias := cast("Tensor | None", module.bias)) is not None:
                 tensors["layer.bias"] = torch.zeros_like(bias)
-            parts.append(torch.func.functional_call(_Bare(module), tensors, (inputs,)))
-        return parts
+            yield torch.func.functional_call(_Bare(module), tensors, (inputs,))
 
     def _bias(self, module: nn.Module, output: Tensor) -> Tensor | None:
         bias = cast("Tensor | None", module.bias)
@@ -231,9 +244,8 @@ class _Layer:
         space = len(cast("tuple[int, ...]", module.kernel_size))
         return bias.reshape(-1, *[1] * space).to(output.dtype)
 
-    def _check(self, parts: list[Tensor], output: Tensor, bias: Tensor | None) -> None:
+    def _check(self, total: Tensor, output: Tensor) -> None:
         """Refuse a layer that is not the sum of what its rows give."""
-        total = torch.stack(parts).sum(0) + (0 if bias is None else bias)
         off = float((total - output).abs().max())
         if off > 1e-3 * max(float(output.abs().max()), 1e-12):
             raise SteadyNetError(

@@ -56,6 +56,12 @@ def check_replaceable(model: nn.Module, layout: Layout, inputs: Any) -> None:
 def _trial(model: nn.Module) -> Generator[None]:
     """Let the model be run in evaluation mode with gradients, and leave it, the warnings and the random numbers as they were."""
     modes = [module.training for module in model.modules()]
+    # A forward may count in its buffers in evaluation too.
+    buffers = [
+        (module, name, buffer, buffer.detach().clone())
+        for module in model.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
     model.eval()
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     try:
@@ -71,6 +77,10 @@ def _trial(model: nn.Module) -> Generator[None]:
     finally:
         for module, mode in zip(model.modules(), modes, strict=True):
             module.training = mode
+        with torch.no_grad():
+            for module, name, buffer, before in buffers:
+                buffer.copy_(before)
+                setattr(module, name, buffer)
 
 
 def _unused(output: Any, tensors: Sequence[Tensor]) -> list[bool]:

@@ -67,6 +67,18 @@ def test_the_training_for_the_largest_error_is_handed_over(
     assert "noisy chips: noise-sigma0.3-seed0" in capsys.readouterr().out
 
 
+def test_what_was_compared_can_be_handed_over_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--sigma-d", "0.1", "--epochs", "1", "--draws", "2", "--recipes", "noise", "--out", "one"]
+    assert main(["compare", *SMALL, *words]) == 0
+    assert not Path("one/export").exists()
+    assert main(["compare", *SMALL, *words, "--resume", "--hand-over"]) == 0
+    assert "noisy chips: noise-sigma0.1-seed0" in capsys.readouterr().out
+    assert Path("one/export/export.json").exists()
+
+
 def test_the_best_is_chosen_by_its_best_epoch(tmp_path: Path) -> None:
     for name, accuracies in (("a", (0.5, 0.7)), ("b", (0.9, 0.2)), ("c", (0.9, 0.9))):
         (tmp_path / name).mkdir()

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steadynet.errors import SteadyNetError
+from steadynet.nvm.device import Device
 from steadynet.study.cells import Cell, all_cells, cells_of, grid, point_key
 from steadynet.study.specification import study
 from study.small import written
@@ -70,6 +71,16 @@ def test_whatever_changes_numbers_changes_the_identity(changed: dict[str, Any]) 
     base = written()["base"]
     one = {"recipe": {"W/": {"recipe": "noise"}}, "seed": [0]}
     assert not identities(cells(axes=one)) & identities(cells(axes=one, base={**base, **changed}))
+
+
+def test_what_a_device_does_not_use_is_not_in_its_identity() -> None:
+    told: Any = next(cell for cell in cells() if cell.training.recipe.name == "noise").config()["device"]
+    # Else a later field of devices would make every training that lacks it another one.
+    assert not told.keys() & {field.name for field in dataclasses.fields(Device)} - {"variation"}
+    tiled = cells(base={**written()["base"], "tile": [64, 64]})
+    assert any(cell.config()["device"].get("tile") == [64, 64] for cell in tiled)
+    whole = cells(base={**written()["base"], "crossbars": "one"})
+    assert identities(whole) == identities(cells())
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from steadynet.cli.types import spell
 from steadynet.errors import SteadyNetError, check_integer, check_number
 
 if TYPE_CHECKING:
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
     from steadynet.data import DataSplits
     from steadynet.nvm.device import Device
+
+
+CALIBRATION_IMAGES = 256
 
 
 @dataclass(frozen=True)
@@ -28,15 +32,15 @@ class ConverterOptions:
     input_bits: int | None = None
     output_bits: int | None = None
     coverage: float = 1.0
-    calibration_images: int = 256
+    calibration_images: int = CALIBRATION_IMAGES
 
     def __post_init__(self) -> None:
         for name in ("input_bits", "output_bits"):
             if (bits := getattr(self, name)) is not None:
-                check_integer(f"--{name.replace('_', '-')}", bits, at_least=2, at_most=16)
+                check_integer(spell(name), bits, at_least=2, at_most=16)
         check_number("--coverage", self.coverage, above=0, at_most=1)
         check_integer("--calibration-images", self.calibration_images, at_least=1)
-        if not self.given and (self.coverage < 1 or self.calibration_images != 256):
+        if not self.given and (self.coverage < 1 or self.calibration_images != CALIBRATION_IMAGES):
             raise SteadyNetError(
                 "--coverage and --calibration-images are for converters: give --input-bits or --output-bits"
             )

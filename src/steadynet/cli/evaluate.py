@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steadynet.cli import full, means
-from steadynet.cli.about import again
+from steadynet.cli.about import again, versions
 from steadynet.cli.converter_options import ConverterOptions
 from steadynet.cli.evaluate_options import ComputeOptions, EvaluateOptions
 from steadynet.cli.found import Found
@@ -150,7 +150,6 @@ def _points(estimate: Estimate, form: str) -> str:
 
 
 def _write(options: Options, found: Sequence[Found], runs: Sequence[Path]) -> None:
-    from steadynet.cli.about import versions
     from steadynet.report import write_report
 
     asked = options[EvaluateOptions]

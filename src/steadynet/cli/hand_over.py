@@ -13,13 +13,12 @@ from steadynet.cli.runs import BACKBONE
 EXPORT = "export"
 
 
-def hand_over(options: Options, trainings: Sequence[Path], out: Path) -> Path:
+def hand_over(options: Options, trainings: Sequence[Path], out: Path) -> None:
     """Export the network that keeps the best accuracy on noisy chips over validation images, and say which it is."""
     best = best_training(trainings)
     print(f"\nhanded over, by validation accuracy on noisy chips: {best.name}")
     # A comparison that is carried on may have handed over before.
     export(options, best / BACKBONE, out / EXPORT, onnx=False, overwrite=True)
-    return best
 
 
 def best_training(trainings: Sequence[Path]) -> Path:

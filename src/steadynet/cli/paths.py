@@ -22,10 +22,10 @@ def resolve_paths(values: dict[str, Any]) -> None:
         if isinstance(values.get(name), str):
             values[name] = _path(spell(name), values[name])
     # A run's folder keeps them, and is read from elsewhere.
-    for name in ("device", "fault_map"):
-        told = values.get(name)
-        if isinstance(told, str) and (name == "fault_map" or is_device_file(told)):
-            values[name] = str(Path(_path(spell(name), told)).absolute())
+    if isinstance(values.get("device"), str) and is_device_file(values["device"]):
+        values["device"] = str(Path(_path("--device", values["device"])).absolute())
+    if isinstance(values.get("fault_map"), str):
+        values["fault_map"] = str(Path(values["fault_map"]).absolute())
     if isinstance(values.get("data"), str) and values["data"].startswith(FOLDER):
         values["data"] = FOLDER + _path("--data folder:PATH", values["data"].removeprefix(FOLDER))
 

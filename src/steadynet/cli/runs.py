@@ -14,7 +14,7 @@ BACKBONE = "backbone.safetensors"
 # Options that a run may be carried on with, whatever it was started with: where and how, not what, it computes.
 FREE = (
     "out", "data_root", "progress", "threads", "workers", "processes", "checkpoint_every", "loggers", "accelerator",
-    "devices", "nodes", "init", "memory",
+    "devices", "nodes", "init", "memory", "hand_over",
 )  # fmt: skip
 
 

@@ -57,8 +57,8 @@ def named_device(name: str) -> Preset:
     """Return a named device: a preset, that of a device file (.yaml), or that of measurements (.csv, .parquet) as they are.
 
     Example:
-        >>> named_device("pcm").device().on_off_ratio is None
-        True
+        >>> named_device("rram-milo").device().on_off_ratio
+        4.5
 
     Raises:
         SteadyNetError: If there is no such preset, or the file cannot be used.
