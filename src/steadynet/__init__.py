@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from steadynet.converters import Converters, with_converters
     from steadynet.data import DataSplits, ImageSet
     from steadynet.deploy import (
+        calibration,
         export,
+        fit_temperature,
         layer_sensitivity,
         recalibrated_statistics,
         recalibration,
         selective_write_verify,
         weight_curvature,
+        with_temperature,
         worst_case,
         write_verify,
     )
@@ -159,6 +162,8 @@ _WHERE = {
     "fit": "training",
     "fold_batchnorm": "batchnorm",
     "fitted_law": "nvm.measurements",
+    "calibration": "deploy",
+    "fit_temperature": "deploy",
     "layer_sensitivity": "deploy",
     "layout": "mapping",
     "monte_carlo": "montecarlo",
@@ -178,6 +183,7 @@ _WHERE = {
     "selective_write_verify": "deploy",
     "weight_curvature": "deploy",
     "with_converters": "converters",
+    "with_temperature": "deploy",
     "worst_case": "deploy",
     "write_verify": "deploy",
 }
@@ -244,10 +250,12 @@ __all__ = [
     "__version__",
     "block_difference",
     "block_monte_carlo",
+    "calibration",
     "curve",
     "data",
     "export",
     "fit",
+    "fit_temperature",
     "fitted_law",
     "fold_batchnorm",
     "layer_sensitivity",
@@ -270,6 +278,7 @@ __all__ = [
     "selective_write_verify",
     "weight_curvature",
     "with_converters",
+    "with_temperature",
     "worst_case",
     "write_verify",
 ]

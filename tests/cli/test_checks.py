@@ -1,4 +1,4 @@
-"""`write-verify`, `layers`, `recalibrate` and `worst-case`: a process each, their files, and what they refuse."""
+"""`write-verify`, `layers`, `recalibrate`, `calibrate` and `worst-case`: a process each, their files, and what they refuse."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from steadynet.cli.main import main
 CHECKS = {
     "layers": ("layers", ("--draws", "3"), "noisy layer"),
     "recalibrate": ("recalibration", ("--draws", "3", "--images", "8", "20"), "images"),
+    "calibrate": ("calibration", ("--draws", "3"), "divided by"),
     "write-verify": (
         "write-verify",
         ("--draws", "3", "--nwc", "0", "0.5", "--rank", "sensitivity", "random"),
@@ -54,7 +55,9 @@ def test_a_process_prints_a_table_and_writes_files_that_agree_with_it(folder: Pa
     assert held["about"]["sigma_d"] == 0.2
     assert held["about"]["command"].startswith(f"steadynet {command} --config {command}/config.yaml")
     for row in held["rows"]:
-        label = str(row.get("ranking", row.get("layer", row.get("images", row.get("chip")))))
+        label = str(
+            row.get("ranking", row.get("layer", row.get("images", row.get("chip", row.get("logits")))))
+        )
         second = f"{row['nwc']:g}" if "nwc" in row else ""
         line = next(
             line
@@ -71,6 +74,7 @@ def test_a_process_prints_a_table_and_writes_files_that_agree_with_it(folder: Pa
         ("layers missing", "there is no missing"),
         ("layers run --sigma-d 0", "--sigma-d must be a finite number > 0"),
         ("layers run --draws 1", "--draws must be an integer ≥ 2"),
+        ("calibrate run --draws 1", "--draws must be an integer ≥ 2"),
         ("recalibrate run --images 1", "calibration on 1 images: give 0, or 2 to 180"),
         ("recalibrate run --images 5000", "calibration on 5000 images"),
         ("write-verify run --nwc 1.5", "--nwc must be a finite number ≥ 0 and ≤ 1, got 1.5"),

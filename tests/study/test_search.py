@@ -13,7 +13,7 @@ import pytest
 import steadynet as sn
 from steadynet.cli.main import main
 from steadynet.montecarlo.session import Session
-from steadynet.study import code_version, execute
+from steadynet.study import code_version, testing
 from steadynet.study.estimate import Estimates
 from steadynet.study.plan import Plan, plan
 from steadynet.study.report.assemble import content_of
@@ -133,8 +133,8 @@ def test_a_choice_by_another_version_of_the_code_is_refused_kept_or_made_again(
 ) -> None:
     shutil.copytree(done[0] / "out" / "searches", tmp_path / "searches")
 
-    def changed(model: str) -> dict[str, str]:
-        return {**code_version.testing_code(model), "montecarlo.metrics": "other"}
+    def changed(model: str, **told: Any) -> dict[str, str]:
+        return {**code_version.testing_code(model, **told), "montecarlo.metrics": "other"}
 
     monkeypatch.setattr("steadynet.study.search_store.testing_code", changed)
     with pytest.raises(
@@ -161,7 +161,7 @@ def test_no_trial_ever_sees_a_test_image(tmp_path: Path, monkeypatch: pytest.Mon
             seen.append((stream, len(images)))
             super().__init__(model, device, images, stream=stream, **rest)
 
-    monkeypatch.setattr(execute, "Session", Watched)
+    monkeypatch.setattr(testing, "Session", Watched)
     assert run_searches([search]) == []
     assert seen == [("validation", search.images.validation_images)] * 3
     assert [path.name.split("-")[0] for path in tmp_path.glob("cells/*/tests/*")] == ["validation"] * 3

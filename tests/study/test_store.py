@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from steadynet.errors import DiskFullError, SteadyNetError
 from steadynet.files import write_json_atomically
+from steadynet.study import code_version
 from steadynet.study.cells import Cell, grid
 from steadynet.study.plan import Plan, plan
 from steadynet.study.rows import rows_of
@@ -108,7 +109,9 @@ def test_cells_of_another_code_version_are_refused_kept_or_run_again(
 def test_a_test_by_other_code_is_done_again_without_training(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("steadynet.study.cells.testing_code", lambda model: {"montecarlo.metrics": "newer"})
+    monkeypatch.setattr(
+        "steadynet.study.cells.testing_code", lambda model, **told: {"montecarlo.metrics": "newer"}
+    )
     whole = small(out)
     [place] = whole.places
     assert place.trained()
@@ -116,6 +119,35 @@ def test_a_test_by_other_code_is_done_again_without_training(
     assert small(out, other_code="keep").places[0].finished()
     monkeypatch.setattr("steadynet.study.execute.fit", None)
     assert [outcome.end for _, outcome in run(whole, whole.places)] == ["finished"]
+
+
+def test_logits_are_calibrated_without_training_and_accuracy_stays(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = small(out)
+    [before], _ = rows_of(plain, plain.studies[0], "x.yaml")
+    monkeypatch.setattr("steadynet.study.execute.fit", None)
+    calibrated = plan([study(written(axes=ONE, test={"draws": 3, "calibrated": True}))], out)
+    assert [outcome.end for _, outcome in run(calibrated, calibrated.places)] == ["finished"]
+    [after], _ = rows_of(calibrated, calibrated.studies[0], "x.yaml")
+    assert after["cell"] == before["cell"]
+    assert after["accuracy_values"] == before["accuracy_values"]
+    assert after["nll"]["mean"] != before["nll"]["mean"]
+    assert after["logits_temperature"] > 0
+    assert "logits_temperature" not in before
+    # Both tests lie side by side: neither takes the other's place.
+    [again], _ = rows_of(small(out), plain.studies[0], "x.yaml")
+    assert again == before
+    # What finds the temperature counts, for these tests alone.
+    real = code_version.testing_code
+
+    def newer(model: str, *, calibrated: bool) -> dict[str, str]:
+        found = dict(real(model, calibrated=calibrated))
+        return found | {"deploy.temperature": "newer"} if calibrated else found
+
+    monkeypatch.setattr("steadynet.study.cells.testing_code", newer)
+    assert not small(out).places[0].missing()
+    assert plan(calibrated.studies, out).places[0].missing()
 
 
 def test_more_draws_need_no_training(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,14 +83,15 @@ def checked(options: Options) -> Checked:
     Raises:
         SteadyNetError: If the run cannot be read, its σ_d is not told, or the folder cannot be used.
     """
-    from steadynet.deploy import load_state
-
     asked = options[CheckOptions]
     weights = trained_weights(Path(asked.run or ""))
     sigma_d = trained_sigma_d(asked.run or "", weights, asked.sigma_d)
     if asked.out is not None:
         check_folder(Path(asked.out), overwrite=asked.overwrite)
         check_apart(Path(asked.out), weights, *inputs(options[DataOptions]))
+    # Only now: it takes seconds.
+    from steadynet.deploy import load_state
+
     data = load_data(options[DataOptions])
     model = build_model(options[ModelOptions], data.classes, data.shape)
     load_state(model, weights)

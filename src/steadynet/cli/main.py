@@ -21,6 +21,7 @@ COMMANDS = {
     "write-verify": "write-verify a part of the weights, and tell what accuracy that buys",
     "layers": "tell which layer's errors cost the accuracy",
     "recalibrate": "recalibrate BatchNorm on each chip, and tell how many images that needs",
+    "calibrate": "find the temperature at which confidence tells how often the network is right on chips",
     "worst-case": "search the errors within a bound that cost the most accuracy",
     "inspect": "tell which of a network's weights lie on devices, on how many crossbars, and what stays digital",
     "devices": "list the named devices, or make one of measurements",

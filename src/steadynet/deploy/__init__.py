@@ -19,12 +19,21 @@ from steadynet.deploy.recalibration import (
 )
 from steadynet.deploy.selective import Selected, SelectiveWriteVerify, selective_write_verify
 from steadynet.deploy.state import load_state, read_state, save_backbone, save_state_dict
+from steadynet.deploy.temperature import (
+    Calibration,
+    Confidence,
+    calibration,
+    fit_temperature,
+    with_temperature,
+)
 from steadynet.deploy.worst_case import WorstCase, worst_case
 from steadynet.deploy.write_verify import Verified, expected_writes, residual_std, write_verify
 
 __all__ = [
     "DEFAULT_FORMATS",
     "FORMATS",
+    "Calibration",
+    "Confidence",
     "Exported",
     "Layer",
     "Layers",
@@ -37,9 +46,11 @@ __all__ = [
     "TensorLevels",
     "Verified",
     "WorstCase",
+    "calibration",
     "cross_entropy_curvature",
     "expected_writes",
     "export",
+    "fit_temperature",
     "layer_sensitivity",
     "levels_of",
     "load_levels",
@@ -57,6 +68,7 @@ __all__ = [
     "simulated_chip",
     "squared_error_curvature",
     "weight_curvature",
+    "with_temperature",
     "with_weights",
     "worst_case",
     "write_verify",

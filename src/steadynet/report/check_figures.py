@@ -1,4 +1,4 @@
-"""Figures of what is checked of one trained network: bars by layer, accuracy over images, the worst case beside random chips."""
+"""Figures of what is checked of one trained network: bars by layer, accuracy over images or cost, confidence beside accuracy."""
 
 from __future__ import annotations
 
@@ -117,6 +117,42 @@ def lines(title: str, series: Sequence[Line], *, told: str, x_label: str) -> Fig
         )
     axes.set_xlabel(x_label)
     axes.set_ylabel("accuracy, %")
+    _dress(axes, title, told)
+    figure.legend(loc="outside right upper", frameon=False)
+    return figure
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """One network's predictions by their confidence: (share, confidence, accuracy) of each bin, from 0 to 1."""
+
+    label: str
+    bins: Sequence[tuple[float, float, float]]
+
+
+def reliability(title: str, series: Sequence[Reliability], *, told: str) -> Figure:
+    """Return accuracy over confidence beside the diagonal, on which a network knows how often it is right; marks by share."""
+    figure = Figure(figsize=(8.4, 5.4), layout="constrained")
+    axes: Axes = figure.add_subplot()
+    axes.plot([0, 100], [0, 100], color="#888888", linewidth=1, linestyle=":", label="as sure as right")
+    for index, one in enumerate(series):
+        held = [(share, 100 * sure, 100 * right) for share, sure, right in one.bins if share > 0]
+        colour = COLOURS[(4, 5)[index % 2]]
+        axes.plot([sure for _, sure, _ in held], [right for _, _, right in held], color=colour, linewidth=1)
+        axes.scatter(
+            [sure for _, sure, _ in held],
+            [right for _, _, right in held],
+            # By area, and large enough to be seen.
+            s=[12 + 400 * share for share, _, _ in held],
+            color=colour,
+            marker=MARKERS[index % len(MARKERS)],
+            alpha=0.7,
+            label=one.label,
+        )
+    axes.set_xlim(0, 103)
+    axes.set_ylim(0, 103)
+    axes.set_xlabel("confidence (the largest softmax), %")
+    axes.set_ylabel("accuracy of predictions as sure as that, %")
     _dress(axes, title, told)
     figure.legend(loc="outside right upper", frameon=False)
     return figure

@@ -27,13 +27,21 @@ _WHERE = ("data_root", "test_images")
 
 @dataclass(frozen=True)
 class Wanted:
-    """A test of a trained network: chips, and the images that they see."""
+    """A test of a trained network: chips, the images that they see, and whether logits are calibrated for them."""
 
     sigma_d: float
     draws: int
     seed: int
     batch_size: int
     split: Split = "test"
+    calibrated: bool = False
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain types, without what is not asked for: what was tested without stays the test that it was."""
+        told = dataclasses.asdict(self)
+        if not self.calibrated:
+            del told["calibrated"]
+        return told
 
 
 @dataclass(frozen=True)
@@ -147,8 +155,8 @@ def test_identity(wanted: Wanted, cell: Cell, checksum: str) -> str:
         cell: Its training.
         checksum: Of the images that the chips see.
     """
-    code = testing_code(cell.training.model.model)
-    return _hash({"test": dataclasses.asdict(wanted), "images": checksum, "code": dict(code)})
+    code = testing_code(cell.training.model.model, calibrated=wanted.calibrated)
+    return _hash({"test": wanted.plain(), "images": checksum, "code": dict(code)})
 
 
 def cells_of(
@@ -255,7 +263,10 @@ def options_of(study: Study, labels: Mapping[str, Label]) -> dict[str, Any]:
 
 def _cell(study: Study, labels: Mapping[str, Label], options: Mapping[str, Any]) -> Cell:
     test, at = study.test, tested_at(study, options)
-    tests = tuple(Wanted(float(sigma_d), test.draws, test.seed, test.batch_size) for sigma_d in at)
+    tests = tuple(
+        Wanted(float(sigma_d), test.draws, test.seed, test.batch_size, calibrated=test.calibrated)
+        for sigma_d in at
+    )
     return cell_of(options, tests, (Point(study.name, labels, at),))
 
 

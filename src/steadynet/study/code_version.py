@@ -45,6 +45,7 @@ _TESTING = (
     *_PHYSICS, "programmer", "loader", "data.*", "montecarlo.session", "montecarlo.evaluator", "montecarlo.forward",
     "montecarlo.images", "montecarlo.chunks", "montecarlo.engine", "montecarlo.metrics", "montecarlo.result",
 )  # fmt: skip
+_CALIBRATING = ("deploy.temperature", "deploy.held")
 
 Code = Mapping[str, str]
 
@@ -56,9 +57,10 @@ def training_code(model: str, recipe: Recipe) -> Code:
     return _digests([*_expanded(_TRAINING), *chosen])
 
 
-def testing_code(model: str) -> Code:
+def testing_code(model: str, *, calibrated: bool) -> Code:
     """Return the digests of the modules that a test's numbers come from, by their names."""
-    return _digests([*_expanded(_TESTING), *_used(_model_modules(model))])
+    own = (*_TESTING, *_CALIBRATING) if calibrated else _TESTING
+    return _digests([*_expanded(own), *_used(_model_modules(model))])
 
 
 def forget() -> None:

@@ -54,6 +54,8 @@ class Test:
         draws: Simulated chips at each σ_d.
         seed: Of the chips; all networks share them.
         batch_size: Images of one forward.
+        calibrated: Whether each network's logits are divided by the temperature that validation images and chips ask for at that
+            σ_d; see `steadynet.fit_temperature`. No accuracy changes by it.
 
     Raises:
         SteadyNetError: If a value is out of range.
@@ -63,6 +65,7 @@ class Test:
     draws: int = 200
     seed: int = 0
     batch_size: int = 500
+    calibrated: bool = False
 
     def __post_init__(self) -> None:
         if self.sigma_d != "matched":
@@ -75,6 +78,8 @@ class Test:
         check_integer("test.draws", self.draws, at_least=1)
         check_integer("test.seed", self.seed, at_least=0)
         check_integer("test.batch_size", self.batch_size, at_least=1)
+        if type(self.calibrated) is not bool:
+            raise SteadyNetError(f"test.calibrated must be true or false, got {self.calibrated!r}")
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import math
-import platform
 import time
 import traceback
 import warnings
@@ -16,18 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from steadynet import __version__
-from steadynet.compute import Compute
-from steadynet.data import DataSplits, ImageSet
+from steadynet.data import DataSplits
 from steadynet.deploy.state import load_state, save_backbone
 from steadynet.errors import DiskFullError, SteadyNetError
 from steadynet.files import TEMPORARY_SUFFIX, write_json_atomically
-from steadynet.montecarlo.engine import full
-from steadynet.montecarlo.session import Session
 from steadynet.options.build import (
     build_model,
     check_model,
@@ -36,8 +29,6 @@ from steadynet.options.build import (
     training_settings,
 )
 from steadynet.study import code_version, images
-from steadynet.study.cells import Wanted
-from steadynet.study.code_version import testing_code
 from steadynet.study.memory import Peak
 from steadynet.study.store import (
     BACKBONE,
@@ -52,6 +43,7 @@ from steadynet.study.store import (
     describe,
     make_folder,
 )
+from steadynet.study.testing import put_to_test, versions
 from steadynet.training import fit
 from steadynet.training.checkpoints import load_checkpoint
 
@@ -161,7 +153,7 @@ def _run(job: Job, tell: Callable[[str], None]) -> None:
         _train(job, model, data)
     for wanted in place.missing():
         tell(f"testing at sigma_d {wanted.sigma_d:g}")
-        _test(place, model, wanted, data)
+        put_to_test(place, model, wanted, data)
     (place.folder / CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -257,34 +249,6 @@ def _join_training(job: Job) -> None:
     _fitted(job, build_model(made.model, data.classes, data.shape, made.seed), data)
 
 
-def _test(place: Place, model: nn.Module, wanted: Wanted, data: DataSplits) -> None:
-    since, made = time.monotonic(), place.cell.training
-    seen: ImageSet = data.test if wanted.split == "test" else data.validation
-    with Session(
-        model,
-        made.device,
-        seen,
-        seed=wanted.seed,
-        stream=wanted.split,
-        batch_size=wanted.batch_size,
-        # Where it was trained; Lightning has brought the network back to the CPU.
-        compute=Compute(device=training_hardware(made.training).compute_device),
-    ) as session:
-        result = full(session, wanted.sigma_d, draws=wanted.draws)
-    write_json_atomically(
-        place.tests[wanted],
-        {
-            "test": dataclasses.asdict(wanted),
-            "weights": place.result().get("weights"),
-            "images": place.images.test if wanted.split == "test" else place.images.training,
-            "code": dict(testing_code(made.model.model)),
-            "result": result.to_dict(),
-            "seconds": round(time.monotonic() - since, 2),
-            "versions": versions(),
-        },
-    )
-
-
 @contextmanager
 def _logged(folder: Path) -> Generator[Callable[[str], None]]:
     """Write what happens to a cell, warnings and tracebacks included, to its log."""
@@ -304,19 +268,6 @@ def _logged(folder: Path) -> Generator[Callable[[str], None]]:
             tell(f"ended early\n{traceback.format_exc()}")
             raise
         tell("finished")
-
-
-def versions() -> dict[str, str]:
-    """Return what computes here: versions and machine."""
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
-    return {
-        "steadynet": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "hardware": where,
-        "threads": str(torch.get_num_threads()),
-    }
 
 
 def _finite(value: float) -> float | None:

@@ -67,11 +67,12 @@ def _terms(point: Point) -> list[str]:
 
 def _is_own(wanted: Wanted, study: Study) -> bool:
     test = study.test
-    return (wanted.draws, wanted.seed, wanted.batch_size, wanted.split) == (
+    return (wanted.draws, wanted.seed, wanted.batch_size, wanted.split, wanted.calibrated) == (
         test.draws,
         test.seed,
         test.batch_size,
         "test",
+        test.calibrated,
     )
 
 
@@ -104,6 +105,7 @@ def _row(
         "test_seconds": held["seconds"],
         "peak_mib": training.get("peak_mib"),
         **tested(result),
+        **({"logits_temperature": held.get("temperature")} if wanted.calibrated else {}),
         "options": dict(place.cell.options),
         "versions": training["versions"],
         "finished": training.get("finished", ""),

@@ -79,7 +79,7 @@ class Planned:
             },
             "trials": search.trials,
             "score": search.score,
-            "tests": [dataclasses.asdict(wanted) for wanted in self.sought.tests],
+            "tests": [wanted.plain() for wanted in self.sought.tests],
             "images": self.images.training,
         }
         text = json.dumps(described, sort_keys=True, default=repr)
@@ -193,7 +193,7 @@ def planned(sought: Sought, out: Path, images: Images, *, keep_old: bool) -> Pla
     code: dict[str, str] = {}
     for values in sought.search.corners():
         cell = sought.cell(values)
-        code |= {**cell.code(), **testing_code(cell.training.model.model)}
+        code |= {**cell.code(), **testing_code(cell.training.model.model, calibrated=False)}
     return Planned(sought, out, images, code, keep_old)
 
 

@@ -190,7 +190,7 @@ def _rules(written: Any, axes: Sequence[Axis]) -> tuple[Rule, ...]:
 
 
 def _test(written: Mapping[str, Any]) -> Test:
-    check_keys("key of test", written, ("sigma_d", "draws", "seed", "batch_size"))
+    check_keys("key of test", written, ("sigma_d", "draws", "seed", "batch_size", "calibrated"))
     values = dict(written)
     sigma_d = values.get("sigma_d", "matched")
     if isinstance(sigma_d, str):

@@ -16,7 +16,6 @@ torch.
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,6 +68,12 @@ class Images:
     shape: tuple[int, int, int]
     classes: int
     why: str = ""
+
+    def seen_by(self, wanted: Wanted) -> str:
+        """Return the checksum of the images that a test depends on."""
+        if wanted.split != "test":
+            return self.training
+        return f"{self.test} {self.training}" if wanted.calibrated else self.test
 
 
 @dataclass(frozen=True)
@@ -200,18 +205,18 @@ def _folder(cell: Cell, out: Path, images: Images) -> Path:
 
 def _old_test(path: Path, wanted: Wanted, cell: Cell, images: Images) -> tuple[Path, set[str]]:
     """Return the file of the same test by another version of the code, with the modules that differ; `path` without one."""
-    checksum = images.test if wanted.split == "test" else images.training
+    code = testing_code(cell.training.model.model, calibrated=wanted.calibrated)
     for other in sorted(path.parent.glob(f"{path.name.rpartition('-')[0]}-*.json")):
         written = read_json(other, ("test", "images", "code"))
-        if written["test"] == dataclasses.asdict(wanted) and written["images"] == checksum:
-            return other, set(changed(written["code"], testing_code(cell.training.model.model)))
+        if written["test"] == wanted.plain() and written["images"] == images.seen_by(wanted):
+            return other, set(changed(written["code"], code))
     return path, set()
 
 
 def test_name(wanted: Wanted, cell: Cell, images: Images) -> str:
     """Return the name of a test's file, which ends with its identity."""
-    checksum = images.test if wanted.split == "test" else images.training
-    return f"{wanted.split}-sigma{wanted.sigma_d:g}-draws{wanted.draws}-{test_identity(wanted, cell, checksum)}.json"
+    own = test_identity(wanted, cell, images.seen_by(wanted))
+    return f"{wanted.split}-sigma{wanted.sigma_d:g}-draws{wanted.draws}-{own}.json"
 
 
 def other_versions(cell: Cell, out: Path, images: Images) -> list[tuple[Path, list[str]]]:

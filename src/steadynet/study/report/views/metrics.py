@@ -86,6 +86,13 @@ METRICS: Mapping[str, Metric] = {
         ),
         Metric("brier", "brier", "Brier score of all predictions", "Brier score", higher_is_better=False),
         Metric(
+            "logits_temperature",
+            "logits_temperature",
+            "temperature that logits are divided by",
+            "Temperature of calibration",
+            higher_is_better=False,
+        ),
+        Metric(
             "mutual_information",
             "mutual_information",
             "mutual information across chips, nats",
