@@ -105,6 +105,21 @@ def test_a_checkpoint_of_another_network_is_refused_by_names(tmp_path: Path) -> 
     assert (tmp_path / "run" / "last.ckpt").read_bytes() == before
 
 
+def test_a_checkpoint_of_a_version_whose_devices_had_fewer_fields_goes_on(tmp_path: Path) -> None:
+    train(tmp_path / "run", recipe=recipe("noise"), epochs=1)
+    path = tmp_path / "run" / "last.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    for name in ("fold_bn", "crossbars"):
+        del checkpoint["steadynet"]["device"][name]
+    torch.save(checkpoint, path)
+    assert train(tmp_path / "run", recipe=recipe("noise"), resume=True).best_epoch >= 0
+    # What the field then is, is part of the training all the same.
+    checkpoint["steadynet"]["device"]["crossbars"] = "both"
+    torch.save(checkpoint, path)
+    with pytest.raises(SteadyNetError, match=r"device\.crossbars: 'both' there, 'one' here"):
+        train(tmp_path / "run", recipe=recipe("noise"), resume=True)
+
+
 def test_a_damaged_or_foreign_file_is_refused(tmp_path: Path) -> None:
     train(tmp_path / "run")
     path = tmp_path / "run" / "last.ckpt"

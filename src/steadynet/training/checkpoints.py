@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from steadynet.errors import SteadyNetError
 from steadynet.files import write_atomically
+from steadynet.nvm.device import Device
 
 CHECKPOINT = "last.ckpt"
 
@@ -63,7 +65,9 @@ def check_same_training(
     Raises:
         SteadyNetError: If they differ; the message names every option, or the tensors.
     """
-    theirs = cast("Mapping[str, Any]", plain(checkpoint["steadynet"]))
+    theirs = dict(cast("Mapping[str, Any]", plain(checkpoint["steadynet"])))
+    # A version that had no such field trained as one with its default does.
+    theirs["device"] = {**plain(dataclasses.asdict(Device())), **_as_dict(theirs.get("device"))}
     changed = [
         f"{group}.{key}: {old.get(key)!r} there, {new.get(key)!r} here"
         for group in identity
