@@ -13,11 +13,11 @@ from study.rows import row
 
 
 def rows_of() -> list[dict[str, Any]]:
-    """W/ takes 100 and 120 s, OVF 500 s; `late` does not reach plain training's clean accuracy, 0.99."""
+    """W/ takes 100 and 120 s, OVF 500 and 450 s; `late` does not reach plain training's clean accuracy, 0.99."""
     made: list[dict[str, Any]] = []
     for name, accuracy, clean, seconds in (
         ("W/", (0.70, 0.72), 0.98, (100.0, 120.0)),
-        ("OVF", (0.80, 0.82), 0.98, (500.0, 500.0)),
+        ("OVF", (0.80, 0.82), 0.98, (500.0, 450.0)),
         ("late", (0.90, 0.90), 0.90, (90.0, 90.0)),
         ("W/O", (0.20, 0.20), 0.99, (60.0, 60.0)),
     ):
@@ -49,13 +49,13 @@ def test_rows_are_ordered_and_what_is_not_converged_comes_last() -> None:
     assert accuracy["OVF"].converged
 
 
-def test_time_is_the_ratio_of_medians() -> None:
+def test_time_is_the_ratio_of_the_least_disturbed() -> None:
     times = {line[0].text: line[-1].value for line in grid_of(rows_of()).rows}
     assert times == {
         "W/": 1.0,
-        "OVF": pytest.approx(500 / 110),
-        "late": pytest.approx(90 / 110),
-        "W/O": pytest.approx(60 / 110),
+        "OVF": pytest.approx(450 / 100),
+        "late": pytest.approx(90 / 100),
+        "W/O": pytest.approx(60 / 100),
     }
 
 
