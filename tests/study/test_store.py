@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from steadynet.cli.main import main
 from steadynet.errors import DiskFullError, SteadyNetError
 from steadynet.files import write_json_atomically
 from steadynet.study import code_version
@@ -19,7 +20,7 @@ from steadynet.study.runner import run
 from steadynet.study.selection import select
 from steadynet.study.specification import study
 from steadynet.study.store import FAILURE, LOCK, RESULT
-from study.small import written
+from study.small import write, written
 
 ONE = {"recipe": {"W/": {"recipe": "noise"}}, "sigma_d": [0.1], "seed": [0]}
 OLD = {"training.module": "older"}
@@ -122,7 +123,7 @@ def test_a_test_by_other_code_is_done_again_without_training(
 
 
 def test_logits_are_calibrated_without_training_and_accuracy_stays(
-    out: Path, monkeypatch: pytest.MonkeyPatch
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = small(out)
     [before], _ = rows_of(plain, plain.studies[0], "x.yaml")
@@ -138,6 +139,29 @@ def test_logits_are_calibrated_without_training_and_accuracy_stays(
     # Both tests lie side by side: neither takes the other's place.
     [again], _ = rows_of(small(out), plain.studies[0], "x.yaml")
     assert again == before
+    for name, test in (("plain", {"draws": 3}), ("calibrated", {"draws": 3, "calibrated": True})):
+        file = write(
+            tmp_path, name, axes=ONE, test=test, report=[{"view": "table", "metric": "nll"}], title=name
+        )
+        told = tmp_path / f"{name}.md"
+        assert (
+            main(
+                [
+                    "study",
+                    "render",
+                    str(file),
+                    "--out",
+                    str(out),
+                    "--report",
+                    str(tmp_path / name),
+                    "--markdown",
+                    str(told),
+                ]
+            )
+            == 0
+        )
+        said = "Logits are divided by the temperature" in told.read_text(encoding="utf-8")
+        assert said == (name == "calibrated")
     # What finds the temperature counts, for these tests alone.
     real = code_version.testing_code
 

@@ -113,11 +113,18 @@ def _setting(rows: Sequence[Row]) -> tuple[str, ...]:
     images = order(row["images"] for row in rows)
     seeds = sorted({row["seed"] for row in rows})
     steps = order(row["steps"] for row in rows)
-    return (
+    told = (
         f"Tested on {_several(images)} test images and {_several(draws)} simulated chips for each network and sigma_d (one at "
         f"sigma_d 0, where all are alike; seed {_several(order(row['evaluation_seed'] for row in rows))}), the same for all; "
-        f"trainings of {_several(steps)} steps with seeds {_several(seeds)}.",
+        f"trainings of {_several(steps)} steps with seeds {_several(seeds)}."
     )
+    if all("logits_temperature" in row for row in rows):
+        return (
+            told,
+            "Logits are divided by the temperature that validation images and other chips ask for, at each sigma_d, which "
+            "changes no prediction.",
+        )
+    return (told,)
 
 
 def _facts(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:

@@ -54,7 +54,7 @@ def _ranked(view: RankingView, rows: Sequence[Row]) -> list[str]:
                 told.append(f"{name} {verdict}" + _places(view, mine, several))
         if told:
             where = words.panel_title(panel, view.panels)
-            against = f"{view.shown_metric.name} against {view.control}"
+            against = f"{view.shown_metric.words} against {view.control}"
             lines.append(f"{where + ', ' if where else ''}{against}: {'; '.join(told)}.")
     return lines
 

@@ -103,7 +103,7 @@ class LeaderboardView(View):
                 for name, group in ordered
             ),
             notes=(
-                f"ordered by {METRICS[self.metric].label.rpartition(',')[0] or self.metric}; what is not converged comes last, "
+                f"ordered by {METRICS[self.metric].words}; what is not converged comes last, "
                 "and wins or loses nothing",
                 f"time / {self.control}: shortest time of a training over the shortest of {self.control}, as what other work "
                 "disturbed least",

@@ -34,6 +34,11 @@ class Metric:
         """Whether it is shown in percent, and a difference of it in points."""
         return self.scale == 100.0
 
+    @property
+    def words(self) -> str:
+        """Its label without the unit."""
+        return self.label.rpartition(", ")[0] or self.label
+
     def estimate(self, rows: Sequence[Row]) -> Estimate | None:
         """Return its estimate over some rows, in the unit of the label; None where it is not defined for all of them."""
         found = estimate_of(rows, self.key)

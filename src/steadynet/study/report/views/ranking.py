@@ -146,7 +146,7 @@ class RankingView(View):
                         key_prefix, self.kind, metric.name, *([str(panel)] if panel is not None else [])
                     ),
                     title=words.titled(
-                        self.title or f"Ranking by {metric.name}", words.panel_title(panel, self.panels)
+                        self.title or f"Ranking by {metric.words}", words.panel_title(panel, self.panels)
                     ),
                     columns=(self.series, "sigma_d", metric.label, f"minus {self.control}", "verdict"),
                     rows=tuple(self._line(standing) for standing in own),
@@ -227,7 +227,7 @@ class RankingView(View):
         unit = "points" if metric.in_points else metric.label.rpartition(", ")[2]
         chart = Chart(
             key=words.key(prefix, self.kind, metric.name, "differences"),
-            title=words.titled(f"Differences from {self.control}", self.title or metric.name),
+            title=words.titled(f"Differences from {self.control}", self.title or metric.words),
             kind="curve" if several else "bar",
             x_label=words.SIGMA_D if several else self.series,
             y_label=f"{metric.label.rpartition(', ')[0] or metric.label}: difference from {self.control}, {unit}",
