@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("render")
     write(folder, axes=AXES, report=REPORT, title="Small <b>study</b>", question="What is kept?")
     run(folder, "study", "run", "small.yaml", "--out", "out", "--limit", "9")
-    done = run(folder, "study", "render", "small.yaml", "--out", "out", "--markdown", "results.md")
+    done = run(folder, "study", "render", "small.yaml", "--out", "out", "--markdown", "pages")
     assert done.stdout.splitlines()[0].endswith("out/report/report.html")
     return folder
 
@@ -81,7 +82,7 @@ def test_every_number_of_the_report_is_one_of_the_tidy_table(folder: Path) -> No
     expected = {key: sum(values) / len(values) for key, values in means(table).items()}
     tex = next((folder / "out" / "report" / "small").glob("*table-accuracy.md")).read_text()
     html = (folder / "out" / "report" / "report.html").read_text()
-    page = (folder / "results.md").read_text()
+    page = (folder / "pages" / "small.md").read_text()
     for (recipe, sigma_d), mean in expected.items():
         shown = f"{100 * mean:.2f}"
         assert shown in tex, (recipe, sigma_d)
@@ -94,8 +95,8 @@ def test_every_number_of_the_report_is_one_of_the_tidy_table(folder: Path) -> No
 
 
 def test_what_is_not_finished_is_told_with_an_estimate(folder: Path) -> None:
-    page = (folder / "results.md").read_text()
-    assert "### Not finished: 1" in page
+    page = (folder / "pages" / "small.md").read_text()
+    assert "## Not finished: 1" in page
     [line] = re.findall(r"^- recipe .*: waiting, about .* left$", page, re.MULTILINE)
     assert "seed 1" in line
     html = (folder / "out" / "report" / "report.html").read_text()
@@ -131,6 +132,35 @@ def test_rendering_again_replaces_the_report_but_nothing_else(
     assert "holds something that is no report" in capsys.readouterr().err
     assert sorted(path.name for path in other.iterdir()) == ["mine.txt"]
     assert main(["study", "render", study, "--out", str(folder / "out")]) == 0
+
+
+def test_pages_lead_to_all_that_were_written_and_replace_their_own_alone(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages = tmp_path / "pages"
+    shutil.copytree(folder / "pages", pages)
+    pictures = {path.name for path in (pages / "images").iterdir()}
+    for name in ("small-9-curve-accuracy.png", "small-2-1-curve-accuracy.png", "mine.png"):
+        (pages / "images" / name).touch()
+    (pages / "mine.md").write_text("# Mine\n")
+    other = write(tmp_path, "other", axes=AXES, report=REPORT[:1], title="Other")
+    words = ["--out", str(folder / "out"), "--report", str(tmp_path / "report"), "--markdown", str(pages)]
+    assert main(["study", "render", str(other), *words]) == 0
+    assert main(["study", "render", str(folder / "small.yaml"), *words]) == 0
+    left = {path.name for path in (pages / "images").iterdir() if not path.name.startswith("other-")}
+    assert left == {*pictures, "small-2-1-curve-accuracy.png", "mine.png"}
+    text = (pages / "index.md").read_text()
+    assert re.findall(r"^- .*$", text, re.MULTILINE) == [
+        "- [Other](other.md)",
+        "- [Small <b>study</b>](small.md): What is kept?",
+    ]
+    for picture in re.findall(r"\]\((images/.*?)\)", (pages / "small.md").read_text()):
+        assert (pages / picture).is_file()
+    (pages / "other.md").write_text("# Other\n\nMy own.\n")
+    capsys.readouterr()
+    assert main(["study", "render", str(other), *words]) == 2
+    assert "other.md was not written by this command" in capsys.readouterr().err
+    assert "My own." in (pages / "other.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -190,7 +220,8 @@ def test_names_that_would_write_over_each_other_are_refused(tmp_path: Path) -> N
         _check_keys(contents)
     path = write(tmp_path, "report.html", report=REPORT[:1])
     assert path.stem == "report.html"
-    assert main(["study", "render", str(path), "--out", str(tmp_path / "out")]) == 2
+    for study in (path, write(tmp_path, "index", report=REPORT[:1])):
+        assert main(["study", "render", str(study), "--out", str(tmp_path / "out")]) == 2
 
 
 def test_a_study_whose_name_no_folder_can_have_is_refused(

@@ -143,7 +143,7 @@ def test_logits_are_calibrated_without_training_and_accuracy_stays(
         file = write(
             tmp_path, name, axes=ONE, test=test, report=[{"view": "table", "metric": "nll"}], title=name
         )
-        told = tmp_path / f"{name}.md"
+        pages = tmp_path / f"{name}-pages"
         assert (
             main(
                 [
@@ -155,12 +155,12 @@ def test_logits_are_calibrated_without_training_and_accuracy_stays(
                     "--report",
                     str(tmp_path / name),
                     "--markdown",
-                    str(told),
+                    str(pages),
                 ]
             )
             == 0
         )
-        said = "Logits are divided by the temperature" in told.read_text(encoding="utf-8")
+        said = "Logits are divided by the temperature" in (pages / f"{name}.md").read_text(encoding="utf-8")
         assert said == (name == "calibrated")
     # What finds the temperature counts, for these tests alone.
     real = code_version.testing_code

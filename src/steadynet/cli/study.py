@@ -1,4 +1,4 @@
-"""`steadynet study`: run, look at and render studies."""
+"""`steadynet study`: run, look at, render, pack and unpack studies."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ ACTIONS = {
     "run": "train and test the cells of studies, and go on where they were left",
     "status": "list the cells of studies: what is finished, running, failed or left",
     "render": "write tables, figures and one report of what is finished",
+    "pack": "write all results to one file, without weights",
+    "unpack": "write the results in such a file into a folder of studies",
 }
 
 
@@ -30,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
 def _help() -> str:
     return "\n".join(
         [
-            "usage: steadynet study run|status|render FILE ... [options]",
+            f"usage: steadynet study {'|'.join(ACTIONS)} FILE ... [options]",
             "",
             "A study is a YAML file: a grid of trainings, how they are tested, and what is reported of them.",
             "",

@@ -144,7 +144,7 @@ class RenderOptions:
 
     Args:
         report: Folder of the report, its figures and tables; OUT/report by default.
-        markdown: Also write the results as a page of Markdown with its figures beside it.
+        markdown: Folder for a page of Markdown for each study as well, with its figures, and an index of all pages there.
         overwrite: Replace a report that was not written by this command.
     """
 

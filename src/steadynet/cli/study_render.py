@@ -18,7 +18,7 @@ COMMAND = Command(
     positional="files",
     examples=(
         "steadynet study render studies/*.yaml",
-        "steadynet study render studies/*.yaml --preset small --markdown docs/results.md",
+        "steadynet study render studies/*.yaml --preset small --markdown docs/results",
     ),
 )
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
         whole,
         files(options, whole),
         folder,
-        page_path=Path(asked.markdown) if asked.markdown else None,
+        pages=Path(asked.markdown) if asked.markdown else None,
         overwrite=asked.overwrite,
     )
     for path in written:

@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
         )
     if asked.dry_run:
         if asked.limit is not None:
-            places = whole.with_starts([place for place in places if not place.finished()][: asked.limit])
+            places = whole.with_starts(whole.left(places)[: asked.limit])
         _estimate(options, whole, places)
         return 0
     _set_threads(asked.threads)
@@ -113,10 +113,9 @@ def _run(options: Options, whole: Plan, places: Sequence[Place]) -> int:
     from steadynet.study.runner import run
 
     asked = options[RunStudyOptions]
-    left = [place for place in places if not place.finished()]
+    left = whole.left(places)
     if asked.limit is not None:
-        left = list(whole.with_starts(left[: asked.limit]))
-        left = [place for place in left if not place.finished()]
+        left = whole.left(whole.with_starts(left[: asked.limit]))
     # Of the processes that train a cell together, one speaks.
     main = is_main_process()
     if main:

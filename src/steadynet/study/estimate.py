@@ -48,7 +48,8 @@ class Pace:
         batches = math.ceil(images.train_images / made.training.batch_size)
         epochs = made.epochs
         if not whole:
-            epochs = 0 if place.trained() else max(0, epochs - place.epochs_done())
+            needless = place.has_weights() or place.finished()
+            epochs = 0 if needless else max(0, epochs - place.epochs_done())
         validation = images.validation_images * (made.training.val_draws + 1) * self.image
         training = epochs * (batches * self.step + validation) if epochs else 0.0
         tests = place.cell.tests if whole else place.missing()

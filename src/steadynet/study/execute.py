@@ -61,6 +61,7 @@ class Job:
         start: File of the weights that it starts from; None from scratch.
         out: Folder of the studies.
         progress: Whether a progress bar is shown.
+        weights: Whether its weights must be here in the end, since others start from them.
         start_is_old: Whether those weights are of another version of the code, which are kept.
     """
 
@@ -69,6 +70,11 @@ class Job:
     out: Path
     progress: bool = False
     start_is_old: bool = False
+    weights: bool = False
+
+    def done(self) -> bool:
+        """Return whether nothing is left to do."""
+        return self.place.finished() and (self.place.has_weights() or not self.weights)
 
 
 @dataclass(frozen=True)
@@ -96,15 +102,15 @@ def run_cell(job: Job) -> Outcome:
         _join_training(job)
         return Outcome("finished")
     place, since = job.place, time.monotonic()
-    if place.finished():
+    if job.done():
         return Outcome("finished")
     if place.images.why:
         return Outcome("failed", place.images.why)
-    if job.start is not None and not job.start.is_file():
+    if job.start is not None and not job.start.is_file() and not place.has_weights():
         return Outcome(
             "waiting", f"the training that it starts from is not finished: {job.start.parent.name}"
         )
-    if job.start_is_old and not place.trained():
+    if job.start_is_old and not place.has_weights():
         return Outcome(
             "failed",
             f"it starts from a training of another code version ({job.start.parent.name if job.start else ''}), which is kept: "
@@ -117,7 +123,7 @@ def run_cell(job: Job) -> Outcome:
     except Timeout:
         return Outcome("busy")
     try:
-        if place.finished():  # by the process that had the lock
+        if job.done():  # by the process that had the lock
             return Outcome("finished")
         describe(place)
         with _logged(place.folder) as tell:
@@ -143,12 +149,13 @@ def _run(job: Job, tell: Callable[[str], None]) -> None:
         left.unlink(missing_ok=True)  # By a process that was killed while it wrote.
     data = images.check(place.cell.training.data, place.images, job.out)
     model = build_model(place.cell.training.model, data.classes, data.shape, place.cell.training.seed)
-    if place.trained():
+    if place.has_weights():
         load_state(model, place.folder / BACKBONE)
     else:
         check_model(model, data)
-        for test in (place.folder / TESTS).glob("*.json"):
-            test.unlink()  # Of weights that are no more.
+        if not place.trained():
+            for test in (place.folder / TESTS).glob("*.json"):
+                test.unlink()  # Of weights that are no more.
         tell("training goes on" if _can_resume(place.folder / CHECKPOINT, tell) else "training")
         _train(job, model, data)
     for wanted in place.missing():
@@ -243,7 +250,7 @@ def _can_resume(checkpoint: Path, tell: Callable[[str], None]) -> bool:
 def _join_training(job: Job) -> None:
     """Take part in a training as one of the processes that do not write."""
     made = job.place.cell.training
-    if job.place.trained() or made.epochs == 0:
+    if job.place.has_weights() or made.epochs == 0:
         return
     data = images.load(made.data)
     _fitted(job, build_model(made.model, data.classes, data.shape, made.seed), data)

@@ -53,6 +53,25 @@ class Plan:
             return None
         return self._parent(parent).folder / BACKBONE
 
+    def left(self, chosen: Sequence[Place]) -> tuple[Place, ...]:
+        """Return those of the places in which something is to be done, in the plan's order.
+
+        What is not finished, and the trainings whose weights it starts from, where these are not here.
+        """
+        folders: set[Path] = set()
+        for found in reversed(self.places):  # Starts come before what starts from them.
+            meant = found in chosen and not found.finished()
+            if not meant and not (found.folder in folders and not found.has_weights()):
+                continue
+            folders.add(found.folder)
+            if found.cell.parent is not None and not found.has_weights():
+                folders.add(self._parent(found.cell.parent).folder)
+        return tuple(
+            found
+            for found in self.places
+            if found.folder in folders and not (found.finished() and found.has_weights())
+        )
+
     def start_is_old(self, place: Place) -> bool:
         """Return whether those weights are of another version of the code, which are kept."""
         parent = place.cell.parent

@@ -53,12 +53,12 @@ def run(
             on_outcome(place, outcome)
 
     bar = progress and workers == 1 and ray is None
-    for wave in _waves([place for place in chosen if not place.finished()]):
+    for wave in _waves(whole.left(chosen)):
         left, waiting = list(wave), list[Place]()
         while left:
             with open_workers(_worker, (), processes=workers, ray=ray, gpus=gpus) as pool:
                 jobs = [
-                    Job(place, whole.start(place), whole.out, bar, whole.start_is_old(place))
+                    Job(place, whole.start(place), whole.out, bar, whole.start_is_old(place), weights=True)
                     for place in left
                 ]
                 done: set[int] = set()

@@ -144,12 +144,15 @@ def _trial(search: Planned, taken: Taken) -> Trial:
 def _trained(search: Planned, found: Place) -> Outcome:
     """Train and test a cell, after those that it starts from."""
     chain = [found]
+    if found.finished():
+        return Outcome("finished")
     while chain[0].cell.parent is not None:
         chain.insert(0, _place(search, chain[0].cell.parent))
     start, old, outcome = None, False, Outcome("finished")
     for part in chain:
         # The same training may be a trial of another search, or be the start of several.
-        while (outcome := run_cell(Job(part, start, search.out, start_is_old=old))).end == "busy":
+        job = Job(part, start, search.out, start_is_old=old, weights=part is not found)
+        while (outcome := run_cell(job)).end == "busy":
             time.sleep(_PATIENCE)
         if outcome.end == "failed":
             break

@@ -3,7 +3,7 @@
     cells/mnist-vgg8-ovf-sigma0.2-seed0-3f9c0a1b2c3d/
       cell.json              options, configuration, images' checksum, code: all that its identity is a hash of
       result.json            the finished training: best epoch, steps, time, memory, versions
-      backbone.safetensors   its weights
+      backbone.safetensors   its weights; not in records that were unpacked, and trained again once something needs them
       tests/….json           a file for each test: every draw's figures
       training/history.csv   an epoch each
       training/last.ckpt     while it trains: where it goes on
@@ -95,8 +95,12 @@ class Place:
     old: tuple[str, ...] = ()
 
     def trained(self) -> bool:
-        """Return whether its training is finished."""
-        return (self.folder / RESULT).is_file() and (self.folder / BACKBONE).is_file()
+        """Return whether its training is finished, wherever its weights are."""
+        return (self.folder / RESULT).is_file()
+
+    def has_weights(self) -> bool:
+        """Return whether its weights are here: records that were unpacked have none."""
+        return self.trained() and (self.folder / BACKBONE).is_file()
 
     def missing(self) -> tuple[Wanted, ...]:
         """Return the tests that are not finished, or are of other weights than those that lie here.
