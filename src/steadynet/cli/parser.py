@@ -273,7 +273,7 @@ def _helps(group: type) -> dict[str, str]:
 
 def _one_line(message: str, parser: Parser) -> str:
     """Return jsonargparse's message in our words, on one line."""
-    actions = {action.dest: action for action in parser._actions}  # pyright: ignore[reportPrivateUsage]
+    actions = {action.dest: action for action in parser._actions}  # pyright: ignore[reportPrivateUsage] (argparse tells them nowhere else)
     if found := re.match(r'Parser key "([\w.]+)":', message):
         key = found[1]
         values = re.findall(r"(?:Got|Given) value: ?(.*)", message)

@@ -84,6 +84,19 @@ class Held:
         yield from self.images.parts(self._batch_size)
 
     @torch.no_grad()
+    def finite_logits(self, tensors: Tensors, inputs: Any) -> Tensor:
+        """Return the logits as `logits` does, without gradients.
+
+        Raises:
+            SteadyNetError: If one is not finite.
+        """
+        logits = self.logits(tensors, inputs)
+        if not bool(torch.isfinite(logits).all()):
+            raise SteadyNetError(
+                "the network's output is NaN or infinite: its weights are broken, or sigma_d is too large"
+            )
+        return logits
+
     def accuracy(self, tensors: Tensors) -> float:
         """Return the share of images that are classified right with parameters and buffers replaced by `tensors`.
 
@@ -92,11 +105,7 @@ class Held:
         """
         correct = 0
         for inputs, labels in self.batches():
-            logits = self.logits(tensors, inputs)
-            if not bool(torch.isfinite(logits).all()):
-                raise SteadyNetError(
-                    "the network's output is NaN or infinite: its weights are broken, or sigma_d is too large"
-                )
+            logits = self.finite_logits(tensors, inputs)
             correct += int((logits.argmax(1).cpu() == labels).sum())
         return correct / len(self.images)
 

@@ -14,9 +14,9 @@ from torch.utils.data import Dataset, Subset
 
 from steadynet.batches import logits_of
 from steadynet.compute import Compute
-from steadynet.deploy.held import Held, holding
+from steadynet.deploy.held import holding
 from steadynet.deploy.layers import over_draws
-from steadynet.errors import SteadyNetError, check_integer, check_number
+from steadynet.errors import check_integer, check_number
 from steadynet.loader import as_dataset
 from steadynet.montecarlo.estimates import Estimate
 from steadynet.montecarlo.intervals import Values
@@ -87,7 +87,7 @@ def fit_temperature(
             weights = chips.program(chip, "validation")
             for first in range(start, start + len(images), batch_size):
                 inputs, truth = held.images.part(first, min(first + batch_size, start + len(images)))
-                logits.append(_logits(held, weights, inputs))
+                logits.append(held.finite_logits(weights, inputs).cpu().double())
                 labels.append(truth)
             start += len(images)
     return _likeliest(torch.cat(logits), torch.cat(labels))
@@ -199,7 +199,7 @@ def calibration(
             chip = chips.program(draw, "test")
             found: list[tuple[DrawSums, DrawSums]] = []
             for inputs, labels in held.batches():
-                logits = _logits(held, chip, inputs)
+                logits = held.finite_logits(chip, inputs).cpu().double()
                 found.append((measure(logits, labels)[0], measure(logits / temperature, labels)[0]))
             for index in (0, 1):
                 first, *others = (both[index] for both in found)
@@ -218,16 +218,6 @@ def calibration(
         images,
         seen,
     )
-
-
-@torch.no_grad()
-def _logits(held: Held, chip: Any, inputs: Any) -> Tensor:
-    logits = held.logits(chip, inputs).cpu().double()
-    if not bool(torch.isfinite(logits).all()):
-        raise SteadyNetError(
-            "the network's output is NaN or infinite: its weights are broken, or sigma_d is too large"
-        )
-    return logits
 
 
 def _likeliest(logits: Tensor, labels: Tensor) -> float:
