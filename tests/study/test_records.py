@@ -119,6 +119,25 @@ def test_what_starts_from_packed_weights_has_them_trained_again_and_nothing_else
     assert len(table(whole)) == 3
 
 
+def test_old_records_are_shown_but_no_weights_of_other_code_take_their_place(
+    finished: Path, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = table(small(finished, "W/O"))
+    unpack(records, tmp_path)
+    monkeypatch.setattr("steadynet.study.cells.Cell.code", lambda self: {"training.module": "newer"})
+
+    def kept(**changes: Any) -> Plan:
+        made = study(written(axes=axes("W/O"), **changes))
+        return plan([made], tmp_path, other_code="keep")
+
+    assert table(kept())[0]["accuracy"] == rows[0]["accuracy"]
+    more = kept(test={"draws": 4})
+    [(_, outcome)] = run(more, more.places)
+    assert outcome.end == "failed"
+    assert "its weights are not here" in outcome.message
+    assert kept().places[0].finished()
+
+
 def test_a_folder_that_knows_better_or_is_at_work_is_left_alone(records: Path, tmp_path: Path) -> None:
     unpack(records, tmp_path)
     one, other = small(tmp_path).places

@@ -110,6 +110,11 @@ def run_cell(job: Job) -> Outcome:
         return Outcome(
             "waiting", f"the training that it starts from is not finished: {job.start.parent.name}"
         )
+    if place.old and not place.has_weights() and not place.is_own_code():
+        return Outcome(
+            "failed",
+            "its weights are not here, and it is of another code version, which is kept: take --other-code rerun",
+        )
     if job.start_is_old and not place.has_weights():
         return Outcome(
             "failed",
@@ -223,7 +228,7 @@ def _check_code(place: Place) -> None:
         SteadyNetError: If a module that takes part has changed since the cells were planned.
     """
     code_version.forget()
-    if not place.old and place.cell.folder(place.images.training).rpartition("-")[2] not in place.folder.name:
+    if not place.old and not place.is_own_code():
         raise SteadyNetError(
             "the code changed while it was trained: run the study again, from an installation that is not edited meanwhile"
         )

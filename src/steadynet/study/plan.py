@@ -58,19 +58,16 @@ class Plan:
 
         What is not finished, and the trainings whose weights it starts from, where these are not here.
         """
-        folders: set[Path] = set()
+        meant, starts = {found.folder for found in chosen}, set[Path]()
+        left: list[Place] = []
         for found in reversed(self.places):  # Starts come before what starts from them.
-            meant = found in chosen and not found.finished()
-            if not meant and not (found.folder in folders and not found.has_weights()):
-                continue
-            folders.add(found.folder)
-            if found.cell.parent is not None and not found.has_weights():
-                folders.add(self._parent(found.cell.parent).folder)
-        return tuple(
-            found
-            for found in self.places
-            if found.folder in folders and not (found.finished() and found.has_weights())
-        )
+            weights = found.has_weights()
+            needed = found.folder in starts and found.trained() and not weights
+            if needed or (found.folder in meant and not found.finished()):
+                left.append(found)
+                if found.cell.parent is not None and not weights:
+                    starts.add(self._parent(found.cell.parent).folder)
+        return tuple(reversed(left))
 
     def start_is_old(self, place: Place) -> bool:
         """Return whether those weights are of another version of the code, which are kept."""

@@ -102,6 +102,10 @@ class Place:
         """Return whether its weights are here: records that were unpacked have none."""
         return self.trained() and (self.folder / BACKBONE).is_file()
 
+    def is_own_code(self) -> bool:
+        """Return whether its folder is that of a training by the code that is here."""
+        return self.folder.name.endswith(self.cell.folder(self.images.training).rpartition("-")[2])
+
     def missing(self) -> tuple[Wanted, ...]:
         """Return the tests that are not finished, or are of other weights than those that lie here.
 
