@@ -72,3 +72,15 @@ def test_each_row_has_all_figures_and_a_smaller_likelihood_ranks_first() -> None
 def test_a_control_that_is_not_there_is_refused() -> None:
     with pytest.raises(SteadyNetError, match="unknown control of view leaderboard 'W'"):
         view_from({"view": "leaderboard", "control": "W"}).blocks(rows_of(), key_prefix="a")
+
+
+def test_what_has_no_result_yet_is_named_below_and_has_no_row() -> None:
+    rows = rows_of()
+    expected = [dict(line["axes"], sigma_d=line["sigma_d"]) for line in rows]
+    expected += [{**expected[0], "recipe": name} for name in ("later", "last, if ever")]
+    (grid,) = view_from({"view": "leaderboard", "control": "W/"}).blocks(
+        rows, key_prefix="a", expected=expected
+    )
+    assert isinstance(grid, Grid)
+    assert [line[0].text for line in grid.rows] == ["OVF", "W/", "W/O", "late"]
+    assert "of these nothing is finished: later; last, if ever" in grid.notes
