@@ -19,7 +19,7 @@ from steadynet.study.plan import Plan, plan
 from steadynet.study.report.assemble import content_of
 from steadynet.study.rows import rows_of
 from steadynet.study.search_run import run_searches
-from steadynet.study.search_store import Planned
+from steadynet.study.search_store import Planned, told_searches
 from steadynet.study.specification import study
 from study.searching import AXES, GRID, SEARCH, forget_images, searches, with_search
 from study.small import WRITTEN, write
@@ -180,6 +180,25 @@ def test_other_scores_are_those_of_the_trials_chips(tmp_path: Path, score: str) 
     both = [trial.score or 0.0 for trial in search.trials()]
     wanted = both.index(min(both) if score == "nll" else max(both))
     assert search.chosen() == {"beta": GRID[wanted]}
+
+
+def test_with_several_seeds_a_trial_is_worth_the_mean_of_its_trainings(tmp_path: Path) -> None:
+    entry = {**SEARCH, "over": {"beta": GRID[:2]}, "seed": [1000, 1001]}
+    [search] = searches(tmp_path, entry)
+    [once] = searches(tmp_path, {**entry, "seed": 1000})
+    assert search.key != once.key
+    assert run_searches([search]) == []
+    assert len(list(tmp_path.glob("cells/*"))) == 4
+    for trial in search.trials():
+        found: list[float] = []
+        for name, seed in zip(trial.cell.split(" "), (1000, 1001), strict=True):
+            assert f"-seed{seed}-" in name
+            [test] = (tmp_path / "cells" / name / "tests").glob("*.json")
+            values = json.loads(test.read_text())["result"]["values"]["accuracy"]
+            found.append(sum(values) / len(values))
+        assert trial.score == pytest.approx(sum(found) / 2, rel=1e-12)
+    [line] = told_searches([search], "small")
+    assert "the mean of trainings with seeds 1000, 1001, accuracy over 4 simulated chips" in line
 
 
 def test_only_the_searches_that_are_meant_are_done_and_the_rest_waits(

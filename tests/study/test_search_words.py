@@ -20,7 +20,7 @@ def test_a_list_is_a_grid_and_numbers_are_read_as_options_are() -> None:
         with_search({"over": {"beta": ["1e-1", 1], "n": [2, 3]}, "when": {"recipe": "OVF"}})
     ).search
     assert search.grid() == [{"beta": b, "n": n} for b in (0.1, 1.0) for n in (2, 3)]
-    assert (search.trials, search.seed, search.draws, search.score) == (4, 1000, 20, "accuracy")
+    assert (search.trials, search.seeds, search.draws, search.score) == (4, (1000,), 20, "accuracy")
     assert search.per == ("recipe", "sigma_d")
     assert search.maximise
     assert not study(with_search({**SEARCH, "score": "nll"})).search[0].maximise
@@ -62,6 +62,14 @@ def test_there_is_a_search_for_each_combination_of_its_axes_labels_and_it_is_for
         assert [(w.split, w.sigma_d, w.draws) for w in cell.tests] == [
             ("validation", one.labels["sigma_d"], 4)
         ]
+
+
+def test_a_trial_may_be_a_training_with_each_of_several_seeds_none_of_which_is_reported() -> None:
+    [one] = sought(study(with_search({**SEARCH, "seed": [1000, 7]})))
+    cells = [one.cell({"beta": 0.1}), *(one.cell({"beta": 0.1}, seed) for seed in one.search.seeds)]
+    assert [cell.training.seed for cell in cells] == [1000, 1000, 7]
+    with pytest.raises(SteadyNetError, match=r"seed 1 is that of recipe=OVF .* which is reported"):
+        sought(study(with_search({**SEARCH, "seed": [1000, 1]})))
 
 
 def test_one_search_may_do_for_several_sigma_d_if_its_trials_are_told_which_they_see() -> None:
@@ -115,6 +123,9 @@ def test_options_of_the_network_are_searched_for_by_their_names() -> None:
         ({"draws": 0}, "search 1: draws must be an integer ≥ 1"),
         ({"score": "accurcy"}, "unknown score of search 1 'accurcy': did you mean 'accuracy'"),
         ({"seed": 1}, "search 1: seed 1 is that of recipe=OVF sigma_d=0.1 seed=1, which is reported"),
+        ({"seed": []}, "search 1: seed lists none"),
+        ({"seed": [1000, 1000]}, "search 1: seed has one twice"),
+        ({"seed": [1000, -1]}, "search 1: seed must be an integer ≥ 0"),
         ({"when": {"recipe": "W/"}}, "search 1, recipe=W/ sigma_d=0.1 seed=0, beta 0.1: "),
     ],
 )  # fmt: skip

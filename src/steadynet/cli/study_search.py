@@ -91,7 +91,7 @@ def trials_left(options: Options, whole: Plan) -> list[Place]:
         images = dataclasses.replace(of.images, test_images=of.images.validation_images)
         # No folder of its own: what lies there is no part of what is left.
         one = dataclasses.replace(place(cell, whole.out / "none", images), images=images)
-        found += [one] * (of.sought.search.trials - len(of.trials()))
+        found += [one] * ((of.sought.search.trials - len(of.trials())) * len(of.sought.search.seeds))
     return found
 
 

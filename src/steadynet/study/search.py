@@ -6,7 +6,7 @@
         per: [recipe, sigma_d]                        # one search for each of these labels; all axes but seed by default
         set: {epochs: 4}                              # what else differs in the trials
         trials: 4                                     # the grid's size by default
-        seed: 1000                                    # of the trials' trainings: none that is reported
+        seed: 1000                                    # of the trials' trainings, or several; none that is reported
         draws: 20                                     # simulated chips, which see validation images
         score: accuracy                               # or kpp5, or nll
       - {over: {lr: {low: 1e-4, high: 1e-2, log: true}}, trials: 20}
@@ -65,7 +65,7 @@ class Search:
         per: Axes; there is a search of its own for each combination of their labels.
         options: What else differs in the trials.
         trials: How many trainings.
-        seed: Of the trials' trainings.
+        seeds: Of the trials' trainings: a trial is a training with each, and its score their mean.
         draws: Simulated chips of each trial's test.
         score: What is best: the greatest mean accuracy or fifth percentile of accuracy over chips, or the least nll.
     """
@@ -75,7 +75,7 @@ class Search:
     per: tuple[str, ...]
     options: Mapping[str, Any]
     trials: int
-    seed: int = 1000
+    seeds: tuple[int, ...] = (1000,)
     draws: int = 20
     score: Score = "accuracy"
 
@@ -91,14 +91,14 @@ class Search:
     def grid(self) -> list[dict[str, Value]] | None:
         """Return the values of each trial where all are listed; None if one is drawn from a range.
 
-        Fewer trials than there are combinations are drawn evenly from them by the search's seed.
+        Fewer trials than there are combinations are drawn evenly from them by the search's first seed.
         """
         lists = [values for values in self.over.values() if not isinstance(values, Range)]
         if len(lists) < len(self.over):
             return None
         every = [dict(zip(self.over, values, strict=True)) for values in itertools.product(*lists)]
         if self.trials < len(every):
-            drawn = random.Random(stable_seed("search", self.seed)).sample(range(len(every)), self.trials)
+            drawn = random.Random(stable_seed("search", self.seeds[0])).sample(range(len(every)), self.trials)
             every = [every[index] for index in sorted(drawn)]
         return every
 
@@ -161,11 +161,23 @@ def _search(where: str, written: Mapping[str, Any], axes: Mapping[str, Sequence[
         raise SteadyNetError(
             f"{where}: trials is {trials}, but its lists have {size} combinations: leave it out"
         )
-    seed, draws, score = written.get("seed", 1000), written.get("draws", 20), written.get("score", "accuracy")
-    check_integer(f"{where}: seed", seed, at_least=0)
+    draws, score = written.get("draws", 20), written.get("score", "accuracy")
+    seeds = _seeds(where, written.get("seed", 1000))
     check_integer(f"{where}: draws", draws, at_least=1)
     check_choice(f"score of {where}", score, SCORES)
-    return Search(over, when, per, options, trials, seed, draws, score)
+    return Search(over, when, per, options, trials, seeds, draws, score)
+
+
+def _seeds(where: str, written: Any) -> tuple[int, ...]:
+    several = isinstance(written, list | tuple)
+    seeds: tuple[int, ...] = tuple(cast("Sequence[int]", written)) if several else (written,)
+    if not seeds:
+        raise SteadyNetError(f"{where}: seed lists none: give one or several")
+    for seed in seeds:
+        check_integer(f"{where}: seed", seed, at_least=0)
+    if len(set(seeds)) < len(seeds):
+        raise SteadyNetError(f"{where}: seed has one twice, which would be one training: give others")
+    return seeds
 
 
 def _values(where: str, name: str, written: Any) -> tuple[Value, ...] | Range:

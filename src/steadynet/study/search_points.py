@@ -34,13 +34,14 @@ class Sought:
     options: Mapping[str, Any]
     tests: tuple[Wanted, ...]
 
-    def cell(self, values: Mapping[str, Value]) -> Cell:
-        """Return the training of a trial.
+    def cell(self, values: Mapping[str, Value], seed: int | None = None) -> Cell:
+        """Return a training of a trial: the one with `seed`, the first of the search's by default.
 
         Raises:
             SteadyNetError: If the options cannot be used with these values.
         """
-        return cell_of(merged(self.options, options_from(values)), self.tests)
+        own = {} if seed is None else {"seed": seed}
+        return cell_of(merged({**self.options, **own}, options_from(values)), self.tests)
 
     def named(self) -> str:
         """Return what it is called."""
@@ -115,11 +116,11 @@ def _sought(study: Study, search: Search, group: list[dict[str, Label]], where: 
 def _shared(study: Study, search: Search, labels: Mapping[str, Label], where: str) -> dict[str, Any]:
     """Return the options of a point's trials without those that are searched for."""
     given = options_of(study, labels)
-    if given.get("seed", 0) == search.seed:
+    if given.get("seed", 0) in search.seeds:
         raise SteadyNetError(
-            f"{where}: seed {search.seed} is that of {told(labels)}, which is reported: give its trials another"
+            f"{where}: seed {given.get('seed', 0)} is that of {told(labels)}, which is reported: give its trials another"
         )
-    options: dict[str, Any] = {**merged(given, search.options), "seed": search.seed}
+    options: dict[str, Any] = {**merged(given, search.options), "seed": search.seeds[0]}
     own: dict[str, Any] = dict(options.get("model_options", {}))
     for name in search.over:
         option, _, part = name.partition(".")

@@ -119,19 +119,24 @@ def _worker() -> Callable[[TrialJob], Done | None]:
 
 
 def _trial(search: Planned, taken: Taken) -> Trial:
-    """Train and judge a trial's network."""
+    """Train and judge a trial's networks, one for each seed."""
     name = ""
     try:
-        found = _place(search, search.sought.cell(taken.values))
-        name = found.folder.name
+        places = [
+            _place(search, search.sought.cell(taken.values, seed)) for seed in search.sought.search.seeds
+        ]
+        name = " ".join(found.folder.name for found in places)
         if taken.deaths >= _DEATHS:
             raise SteadyNetError(
                 f"its process died {taken.deaths} times, perhaps for want of memory: take fewer workers"
             )
-        outcome = _trained(search, found)
-        if outcome.end == "failed":
-            return Trial(taken.values, None, name, outcome.message)
-        score = score_of(found, search.sought.search.score)
+        scores: list[float] = []
+        for found in places:
+            outcome = _trained(search, found)
+            if outcome.end == "failed":
+                return Trial(taken.values, None, name, outcome.message)
+            scores.append(score_of(found, search.sought.search.score))
+        score = math.fsum(scores) / len(scores)
     except DiskFullError:
         raise
     except SteadyNetError as error:

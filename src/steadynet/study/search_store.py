@@ -36,8 +36,8 @@ class Trial:
 
     Attributes:
         values: What was tried.
-        score: What its network came to on validation images; None if it failed.
-        cell: The name of its cell's folder.
+        score: What its network came to on validation images, the mean over the search's seeds; None if it failed.
+        cell: The name of its cell's folder; of several seeds those of all, with a space between.
         why: Why it failed, in one line.
     """
 
@@ -69,7 +69,7 @@ class Planned:
     def key(self) -> str:
         """Its identity: 12 hexadecimal digits."""
         search = self.sought.search
-        described = {
+        described: dict[str, Any] = {
             "config": self.sought.cell(search.corners()[0]).config(),
             "over": {
                 name: dataclasses.asdict(values)
@@ -82,6 +82,8 @@ class Planned:
             "tests": [wanted.plain() for wanted in self.sought.tests],
             "images": self.images.training,
         }
+        if len(search.seeds) > 1:
+            described["seeds"] = list(search.seeds)
         text = json.dumps(described, sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -156,7 +158,7 @@ class Planned:
             "labels": dict(self.sought.labels),
             "score": search.score,
             "draws": search.draws,
-            "seed": search.seed,
+            "seeds": list(search.seeds),
             "trials_wanted": search.trials,
             "trials": [dataclasses.asdict(trial) for trial in trials],
             "code": dict(self.code),
@@ -227,10 +229,19 @@ def told_searches(searches: Sequence[Planned], study: str) -> list[str]:
         for_ = ", ".join(f"{axis} {written(label)}" for axis, label in search.sought.labels.items())
         lines.append(
             f"{told_values(cast('Any', search.chosen()))} found by search on validation images"
-            f"{f' for {for_}' if for_ else ''} ({len(trials)} trials{some}, training seed {wanted.seed}, {wanted.score} over "
+            f"{f' for {for_}' if for_ else ''} ({len(trials)} trials{some}, {_seeds(wanted.seeds)}, {wanted.score} over "
             f"{wanted.draws} simulated chips{_ties(trials, won)})."
         )
     return lines
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    first, *others = (str(seed) for seed in seeds)
+    return (
+        f"the mean of trainings with seeds {', '.join([first, *others])}"
+        if others
+        else f"training seed {first}"
+    )
 
 
 def _ties(trials: Sequence[Trial], won: Trial | None) -> str:

@@ -81,7 +81,9 @@ class LeaderboardView(View):
     def _table(self, own: Mapping[Label, Group], panel: Label | None, sigma_d: Label, prefix: str) -> Grid:
         control = next((group for name, group in own.items() if str(name) == self.control), None)
         shown = (self.metric, *(name for name in SHOWN if name != self.metric))
-        ordered = sorted((pair for pair in own.items() if pair[1].rows), key=lambda pair: self._place(pair[1]))
+        ordered = sorted(
+            (pair for pair in own.items() if pair[1].rows), key=lambda pair: self._place(pair[1])
+        )
         empty = [str(name) for name, group in own.items() if not group.rows]
         parts = [label_text("sigma_d", sigma_d)]
         title = words.panel_title(panel, self.panels)
