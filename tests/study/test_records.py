@@ -68,6 +68,7 @@ def test_what_is_packed_comes_back_as_it_was_without_weights_or_images(
     finished: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, again, out = tmp_path / name, tmp_path / f"again-{name}", tmp_path / "out"
+    (finished / "images" / "mine.json").write_text("{}")
     assert pack(finished, file) == Packed(trainings=2, tests=2, searches=0)
     assert unpack(file, out) == (Packed(2, 2, 0), Unpacked(new=2, there=0, kept=0, busy=0))
     assert not list(out.rglob(BACKBONE))

@@ -121,7 +121,10 @@ def _collected(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each file of results with what it holds: of cells those that are trained, and tests of these weights."""
     for folder in (images.FOLDER, search_store.FOLDER):
         for path in sorted((out / folder).glob("*.json")):
-            yield _read_one(out, path)
+            if (
+                _keys(path.relative_to(out).as_posix()) is not None
+            ):  # What somebody else put there is none of ours.
+                yield _read_one(out, path)
     for result in sorted((out / CELLS).glob(f"*/{RESULT}")):
         path, held = _read_one(out, result)
         yield path, held
