@@ -292,3 +292,15 @@ def test_what_cannot_have_converters_is_refused() -> None:
 def test_bad_bits_are_refused(arguments: dict[str, Any], told: str) -> None:
     with pytest.raises(SteadyNetError, match=told):
         Converters(**arguments)
+
+
+def test_what_hooks_make_of_a_layers_output_comes_after_its_crossbars() -> None:
+    generator = torch.Generator().manual_seed(0)
+    net, x = nn.Linear(6, 3), torch.randn(20, 6, generator=generator)
+    device = Device(variation=Gaussian(0.0), tile=(4, 4))
+    plain = with_converters(net, device, x, Converters(input_bits=6, output_bits=6))
+    divided = with_converters(
+        sn.with_temperature(net, 16.0), device, x, Converters(input_bits=6, output_bits=6)
+    )
+    assert torch.allclose(divided(x), plain(x) / 16, rtol=1e-6)
+    assert not torch.allclose(plain(x), net(x), rtol=1e-3)

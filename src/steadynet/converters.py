@@ -188,7 +188,8 @@ class _Layer:
 
     def attach(self) -> None:
         self.module.register_forward_pre_hook(self.before)
-        self.module.register_forward_hook(self)
+        # Before the hooks that are there: what those make of the output comes after the crossbar.
+        self.module.register_forward_hook(self, prepend=True)
 
     def before(self, _module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Convert the inputs."""
