@@ -113,7 +113,7 @@ def test_parts_of_one_recipe_go_to_another() -> None:
     assert recipe("irs", censor=1.0) == Recipe(CensoredVariation(1.0), IRS(), name="irs")
     steady = RECIPES["steady"].recipe
     assert steady.replace(peak=None).constraint == NoConstraint()
-    assert steady.replace(peak=1.5).constraint == Peak(1.5, stride=0.2)
+    assert steady.replace(peak=1.5).constraint == Peak(1.5, stride=0.1)
     assert steady.replace(peak=None, clip=1.5).constraint == Clip(1.5)
     with pytest.raises(SteadyNetError, match="so take peak none beside it"):
         steady.replace(clip=1.5)

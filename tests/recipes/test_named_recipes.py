@@ -43,7 +43,7 @@ def test_the_table_holds_the_named_recipes() -> None:
             "steady": (
                 DeviceVariation(chips=Chips(2, mirrored=True)),
                 CrossEntropy(16.0),
-                Peak(1.3, stride=0.2),
+                Peak(1.3, stride=0.1),
                 plain,
             ),
             "vanilla": (NoVariation(), CrossEntropy(1.0), free, plain),

@@ -122,7 +122,7 @@ RECIPES: Mapping[str, NamedRecipe] = _table(
         Recipe(
             variation=DeviceVariation(chips=Chips(2, mirrored=True)),
             objective=CrossEntropy(temperature=16.0),
-            constraint=Peak(1.3, stride=0.2),
+            constraint=Peak(1.3, stride=0.1),
             name=DEFAULT_RECIPE,
         ),
         "noise on two mirrored chips a batch, at temperature 16, weights held at their size and clipped at 1.3 rms",
