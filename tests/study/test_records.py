@@ -74,6 +74,8 @@ def test_what_is_packed_comes_back_as_it_was_without_weights_or_images(
     assert not list(out.rglob(BACKBONE))
     monkeypatch.setattr("steadynet.study.images.load", None)
     assert table(small(out)) == table(small(finished))
+    for path in sorted(finished.glob("cells/*/*.json")):
+        assert (out / path.relative_to(finished)).read_text() == path.read_text(), "to the order of keys"
     pack(out, again)
     assert again.read_bytes() == file.read_bytes()
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.json")}

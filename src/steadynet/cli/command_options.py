@@ -133,7 +133,7 @@ class CompareOptions:
             if name not in self.recipes:
                 raise unknown("recipe in --recipe.NAME.OPTION", name, self.recipes)
         self.build()
-        self.seed_list  # noqa: B018  (checks)
+        self.seed_list  # noqa: B018 (a property that refuses what is no list of seeds)
         check_integer("--draws", self.draws, at_least=1)
         check_integer("--processes", self.processes, at_least=1)
         check_resume(self.resume, self.overwrite)

@@ -191,7 +191,7 @@ def saved_options(folder: Path) -> dict[str, Any]:
                 raise SteadyNetError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
             if not isinstance(found, dict):
                 raise SteadyNetError(f"{path} holds no options: it must be the {CONFIG_NAME} of a run")
-            options: dict[str, Any] = found  # pyright: ignore[reportUnknownVariableType]
+            options: dict[str, Any] = found  # pyright: ignore[reportUnknownVariableType] (YAML)
             return {name: value for name, value in options.items() if name not in TRANSIENT}
     return {}
 

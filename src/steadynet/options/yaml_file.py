@@ -51,7 +51,7 @@ def read_yaml(path: Path, what: str, *, holds: str) -> dict[str, Any]:
         raise SteadyNetError(f"{where} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(found, dict):
         raise SteadyNetError(f"{where} must hold {holds}")
-    names: dict[Any, Any] = found  # pyright: ignore[reportUnknownVariableType]
+    names: dict[Any, Any] = found  # pyright: ignore[reportUnknownVariableType] (YAML)
     for name in names:
         if not isinstance(name, str):
             raise SteadyNetError(f"{where}: {name!r} is no name")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from matplotlib import rc_context  # pyright: ignore[reportUnknownVariableType]
+from matplotlib import rc_context  # pyright: ignore[reportUnknownVariableType] (typed in parts)
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG

@@ -201,6 +201,6 @@ def mean_of(value: Any) -> float:
 def _own(value: Any) -> Estimate:
     if not isinstance(value, Mapping):
         return Estimate(float(value), math.nan, math.nan)
-    fields: Mapping[str, float | None] = value  # pyright: ignore[reportUnknownVariableType]
+    fields: Mapping[str, float | None] = value  # pyright: ignore[reportUnknownVariableType] (JSON)
     mean, lo, hi = (fields.get(name) for name in ("mean", "lo", "hi"))
     return Estimate(*(math.nan if number is None else float(number) for number in (mean, lo, hi)))

@@ -149,7 +149,8 @@ def _keys(path: str) -> tuple[str, ...] | None:
 
 
 def _line(value: Mapping[str, Any]) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # Keys stay in their order, in which reports name versions and what a search found.
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text + "\n"
 
 

@@ -236,12 +236,8 @@ def told_searches(searches: Sequence[Planned], study: str) -> list[str]:
 
 
 def _seeds(seeds: Sequence[int]) -> str:
-    first, *others = (str(seed) for seed in seeds)
-    return (
-        f"the mean of trainings with seeds {', '.join([first, *others])}"
-        if others
-        else f"training seed {first}"
-    )
+    named = ", ".join(str(seed) for seed in seeds)
+    return f"the mean of trainings with seeds {named}" if len(seeds) > 1 else f"training seed {named}"
 
 
 def _ties(trials: Sequence[Trial], won: Trial | None) -> str:

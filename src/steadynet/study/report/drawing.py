@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context  # pyright: ignore[reportUnknownVariableType]
+from matplotlib import rc_context  # pyright: ignore[reportUnknownVariableType] (typed in parts)
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
