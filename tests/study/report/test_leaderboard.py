@@ -59,6 +59,22 @@ def test_time_is_the_ratio_of_the_least_disturbed() -> None:
     }
 
 
+def test_time_is_taken_from_whichever_sigma_d_was_disturbed_least() -> None:
+    """At σ_d 0.2 the control was slowed down: without its time at 0.4, every other recipe would look cheap there."""
+    slowed = {"W/": 4.0, "OVF": 1.0, "late": 1.0, "W/O": 1.0}
+    rows = [
+        {**line, "sigma_d": sigma_d, "train_seconds": line["train_seconds"] * factor}
+        for line in rows_of()
+        for sigma_d, factor in ((0.2, slowed[line["axes"]["recipe"]]), (0.4, 1.0))
+    ]
+    blocks = view_from({"view": "leaderboard", "control": "W/"}).blocks(rows, key_prefix="a")
+    assert len(blocks) == 2
+    for grid in blocks:
+        assert isinstance(grid, Grid)
+        times = {line[0].text: line[-1].value for line in grid.rows}
+        assert times == {"W/": 1.0, "OVF": 4.5, "late": 0.9, "W/O": 0.6}
+
+
 def test_each_row_has_all_figures_and_a_smaller_likelihood_ranks_first() -> None:
     grid = grid_of(rows_of(), metric="nll")
     assert grid.columns[0] == "recipe"

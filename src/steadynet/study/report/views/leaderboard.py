@@ -32,8 +32,8 @@ HEADINGS: Mapping[str, str] = {
 class LeaderboardView(View):
     """A table for each panel and σ_d: mean accuracy, percentile, worst chip, likelihoods, calibration, clean accuracy and cost.
 
-    The cost is the shortest time of a training over the shortest of the control's at the same σ_d, as what other work
-    disturbed least.
+    The cost is the shortest time of a training, at whichever σ_d, over the shortest of the control's: what a step costs does
+    not depend on σ_d, and the shortest is what other work disturbed least.
 
     Args:
         title: Heading.
@@ -75,11 +75,33 @@ class LeaderboardView(View):
                     if name is not None and group is not None:
                         own[name] = group
                 if sigma_d is not None and any(group.rows for group in own.values()):
-                    made.append(self._table(own, panel, sigma_d, key_prefix))
+                    times = {name: self._shortest(groups, panel, name) for name in own}
+                    made.append(self._table(own, times, panel, sigma_d, key_prefix))
         return tuple(made)
 
-    def _table(self, own: Mapping[Label, Group], panel: Label | None, sigma_d: Label, prefix: str) -> Grid:
-        control = next((group for name, group in own.items() if str(name) == self.control), None)
+    def _shortest(
+        self, groups: Mapping[tuple[Label, ...], Group], panel: Label | None, name: Label
+    ) -> float | None:
+        """Return the shortest time of a series' trainings at any σ_d, in s; None if none is finished."""
+        return min(
+            (
+                float(row["train_seconds"])
+                for key, group in groups.items()
+                if key[-1] == name and (panel is None or key[0] == panel)
+                for row in group.rows
+            ),
+            default=None,
+        )
+
+    def _table(
+        self,
+        own: Mapping[Label, Group],
+        times: Mapping[Label, float | None],
+        panel: Label | None,
+        sigma_d: Label,
+        prefix: str,
+    ) -> Grid:
+        control = next((time for name, time in times.items() if str(name) == self.control), None)
         shown = (self.metric, *(name for name in SHOWN if name != self.metric))
         ordered = sorted(
             (pair for pair in own.items() if pair[1].rows), key=lambda pair: self._place(pair[1])
@@ -101,15 +123,15 @@ class LeaderboardView(View):
                 (
                     Entry(str(name)),
                     *(entry(METRICS[metric], group) for metric in shown),
-                    relative_time(group, control),
+                    relative_time(times[name], control),
                 )
                 for name, group in ordered
             ),
             notes=(
                 f"ordered by {METRICS[self.metric].words}; what is not converged comes last, "
                 "and wins or loses nothing",
-                f"time / {self.control}: shortest time of a training over the shortest of {self.control}, as what other work "
-                "disturbed least",
+                f"time / {self.control}: shortest time of a training at any sigma_d over the shortest of {self.control}, as what "
+                "other work disturbed least",
                 *([f"of these nothing is finished: {'; '.join(empty)}"] if empty else []),
                 *words.notes(list(own.values()), sign="±", mark="asterisk"),
             ),
@@ -124,12 +146,11 @@ class LeaderboardView(View):
         return int(group.converged is False), better_first * estimate.mean
 
 
-def relative_time(group: Group, control: Group | None) -> Entry:
-    """Return the shortest time of a training of a group over that of the control's."""
-    if not group.rows or control is None or not control.rows:
+def relative_time(own: float | None, control: float | None) -> Entry:
+    """Return a time of training over the control's, both in s."""
+    if own is None or control is None:
         return Entry("–", detail="not finished")
-    own, theirs = (min(float(row["train_seconds"]) for row in g.rows) for g in (group, control))
-    ratio = own / theirs if theirs > 0 else math.nan
+    ratio = own / control if control > 0 else math.nan
     if not math.isfinite(ratio):
         return Entry("–", detail="no time was taken")
-    return Entry(f"{ratio:.2f}", ratio, detail=f"{own:.0f} s against {theirs:.0f} s")
+    return Entry(f"{ratio:.2f}", ratio, detail=f"{own:.0f} s against {control:.0f} s")
