@@ -11,10 +11,11 @@ import ast
 import hashlib
 import importlib
 import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import cast
 
 from steadynet.errors import SteadyNetError
 from steadynet.models.names import MODELS, of_library
@@ -23,6 +24,7 @@ from steadynet.recipes import Recipe
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PACKAGE = "steadynet"
+_WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # Packages whose modules count only where they are used.
 _CHOSEN = ("steadynet.recipes.", "steadynet.models.")
 _PHYSICS = (
@@ -76,28 +78,47 @@ def changed(old: Code, new: Code) -> list[str]:
 
 
 def digest_of_source(source: str) -> str:
-    """Return the digest of a module's text; see the module's docstring for what does not count."""
-    tree = _Stripped().visit(ast.parse(source))
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+    """Return the digest of a module's text, the same in every version of Python; see above for what does not count."""
+    written: list[str] = []
+    _write(ast.parse(source), written.append)
+    return hashlib.sha256("".join(written).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-class _Stripped(ast.NodeTransformer):
-    """Leaves out docstrings and what is raised."""
+def _write(node: ast.AST, add: Callable[[str], object]) -> None:
+    """Write a syntax tree without docstrings and what is raised.
 
-    def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        return ast.copy_location(ast.Raise(exc=None, cause=None), node)
+    Unlike `ast.dump`, whose text differs between versions of Python, it leaves out every field that is empty: a newer
+    version may have one that an older does not. Texts are written in ASCII: which other characters can be printed
+    depends on the version too.
+    """
+    add(f"({type(node).__name__}")
+    if isinstance(node, ast.Constant):
+        add(f" {node.value!a}")
+    elif not isinstance(node, ast.Raise):
+        for name in node._fields:
+            value: object = getattr(node, name, None)
+            if name == "body" and isinstance(node, _WITH_DOCSTRING) and _is_text(node.body[:1]):
+                value = node.body[1:]
+            if isinstance(node, ast.JoinedStr):  # Some versions of Python end it with an empty text.
+                value = [
+                    one for one in node.values if not (isinstance(one, ast.Constant) and one.value == "")
+                ]
+            if value is None or value == []:
+                continue
+            add(f" {name}=")
+            for one in cast("list[object]", value) if isinstance(value, list) else [value]:
+                if isinstance(one, ast.AST):
+                    _write(one, add)
+                else:
+                    add(f"{one!a},")
+    add(")")
 
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        super().generic_visit(node)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
-        return node
+
+def _is_text(statements: Sequence[ast.stmt]) -> bool:
+    return any(
+        isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant) and isinstance(one.value.value, str)
+        for one in statements
+    )
 
 
 def _model_modules(model: str) -> list[str]:
