@@ -37,7 +37,9 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/steadynet demo --overwrite $(DEMO_ARGS)
 
-test: lint docs
+# Lint and types beside the documentation, whose tutorials run one after the other.
+test: $(VENV)/.dev
+	@$(MAKE) --no-print-directory -j2 lint docs
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # Rows that this code has measured on this machine are kept; BENCH_ARGS=--fresh measures all again. The table is

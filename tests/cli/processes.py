@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 # A network and data so small that a training takes seconds.
@@ -22,6 +23,18 @@ SMALL = (
     "50",
     "--no-progress",
 )
+
+
+class Process(Protocol):
+    """What is started here, or forked."""
+
+    def poll(self) -> int | None:
+        """Return its exit code; None while it runs."""
+        ...
+
+    def communicate(self) -> tuple[Any, Any]:
+        """Return what it wrote, once it has ended."""
+        ...
 
 
 def command(*words: str) -> list[str]:
@@ -47,7 +60,7 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def wait_for(what: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
+def wait_for(what: Callable[[], bool], process: Process, seconds: float = 120) -> None:
     """Wait until `what` holds while the process runs."""
     deadline = time.monotonic() + seconds
     while not what():

@@ -234,7 +234,7 @@ def skewed(rng: np.random.Generator, count: int) -> tuple[Array, Array]:
 def test_the_interval_of_the_difference_covers_as_stated_though_it_stops_early(
     errors: Callable[[np.random.Generator, int], tuple[Array, Array]],
 ) -> None:
-    # 2000 repetitions, of the std 0.0049: a false alarm of 4e-5, and a power above 0.998 against 91 %.
+    # 1200 repetitions, of the std 0.0063: a false alarm of 0.0015, and a power above 0.99 against 91 %.
     pair = Pair(easiness(3, 2), errors)
     truth, hits, cycles = pair.difference, 0, set[float]()
     design = BlockDesign(half_width=0.01, blocks=BLOCKS, max_draws=40 * BLOCKS)

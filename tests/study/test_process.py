@@ -11,17 +11,20 @@ from typing import Any
 
 import pytest
 
-from cli.processes import run, start, wait_for
+from cli import processes
+from cli.forked import run, start
+from cli.processes import wait_for
 from steadynet.study.plan import plan
 from steadynet.study.rows import rows_of
 from steadynet.study.specification import read_study
-from study.small import write
+from study.small import WRITTEN, write
 
 AXES = {
     "recipe": {"W/O": {"recipe": "vanilla"}, "W/": {"recipe": "noise"}, "OVF": {"recipe": "ovf"}},
     "sigma_d": [0.1, 0.2],
     "seed": [0],
 }
+BASE = {**WRITTEN["base"], "epochs": 8, "batch_size": 20}
 # What two runs of the same cell may differ in.
 TIMES = ("train_seconds", "test_seconds", "peak_mib", "finished")
 
@@ -38,19 +41,13 @@ def rows(file: Path, out: Path) -> list[dict[str, Any]]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a study, and its cells as nothing disturbed them, under `whole`."""
     folder = tmp_path_factory.mktemp("study")
-    write(folder, axes=AXES, base={"epochs": 4, **_base()})
-    done = run(folder, "study", "run", "small.yaml", "--out", "whole")
+    write(folder, axes=AXES, base=BASE)
+    done = processes.run(folder, "study", "run", "small.yaml", "--out", "whole")
     assert "5 cells: 5 waiting; 5 to do" in done.stdout
     assert "5/5 finished" in done.stdout
     assert done.stdout.strip().endswith("5 cells: 5 finished")
     assert done.stderr == ""
     return folder
-
-
-def _base() -> dict[str, Any]:
-    from study.small import WRITTEN
-
-    return {**WRITTEN["base"], "epochs": 8, "batch_size": 20}
 
 
 def test_a_study_that_is_killed_twice_ends_with_the_same_table(folder: Path) -> None:

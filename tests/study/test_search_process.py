@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from cli.processes import run, start, wait_for
+from cli.forked import run, start
+from cli.processes import wait_for
 from steadynet.study.plan import Plan, plan
 from steadynet.study.specification import read_study
 from study.searching import AXES
