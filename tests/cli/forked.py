@@ -103,22 +103,35 @@ def _ask(request: dict[str, Any]) -> Any:
     assert server.stdin is not None
     assert server.stdout is not None
     print(json.dumps(request), file=server.stdin, flush=True)
-    return json.loads(server.stdout.readline())
+    line = server.stdout.readline()
+    assert line, f"the process that forks ended with {server.wait()} at {request}: see standard error"
+    return json.loads(line)
 
 
 def _serve() -> None:
-    """Answer requests; in a forked process, return once it is to run its command."""
+    """Answer requests until there are no more; then end what still runs. A forked process runs its command, and ends."""
+    running: set[int] = set()
     for line in sys.stdin:
         request = json.loads(line)
         if "poll" in request:
             pid, status = os.waitpid(request["poll"], os.WNOHANG)
+            running.discard(pid)
             answer = os.waitstatus_to_exitcode(status) if pid else None
         else:
+            ready, told = os.pipe()
             answer = os.fork()
             if not answer:
                 _become(request["start"], request["folder"], request["files"])
+                os.close(ready)
+                os.close(told)
                 runpy.run_module("steadynet", run_name="__main__", alter_sys=True)
+            os.close(told)
+            os.read(ready, 1)  # It is closed once the process leads a group of its own, or has ended.
+            os.close(ready)
+            running.add(answer)
         print(json.dumps(answer), flush=True)
+    for pid in running:
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _become(words: list[str], folder: str, files: list[str]) -> None:

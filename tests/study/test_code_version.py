@@ -48,6 +48,7 @@ def test_what_is_computed_counts(old: str, new: str) -> None:
 
 def test_a_function_that_is_only_a_docstring_can_be_read() -> None:
     assert digest_of_source('def f():\n    """Nothing."""') == digest_of_source('def f():\n    """Else."""')
+    assert digest_of_source('def f():\n    """Nothing."""') == digest_of_source("def f():\n    pass")
 
 
 EACH_KIND = """
@@ -60,13 +61,13 @@ async def each(a, /, b: int = 1, *c, d=None, **e) -> None:
         case {"k": 1, **rest} | [1, *_] if rest: pass
     try: lambda *a, k=1: {**e, **{i: j for i in c if i}}
     except* (ValueError, TypeError) as error: raise error
-    finally: return [*c, a[1:2, ::3]]
+    finally: x = [*c, a[1:2, ::3]]
 """
 
 
 def test_a_digest_is_the_same_in_every_version_of_python() -> None:
     """What was trained under one Python is gone on with under another: the value came from 3.11, 3.12 and 3.13."""
-    assert digest_of_source(EACH_KIND) == "34558a53f270645c"
+    assert digest_of_source(EACH_KIND) == "0542555596e76282"
 
 
 def test_nothing_that_counts_is_left_out_for_being_empty() -> None:

@@ -77,7 +77,7 @@ def changed(old: Code, new: Code) -> list[str]:
     return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
 
 
-def digest_of_source(source: str) -> str:
+def digest_of_source(source: str | bytes) -> str:
     """Return the digest of a module's text, the same in every version of Python; see above for what does not count."""
     written: list[str] = []
     _write(ast.parse(source), written.append)
@@ -89,7 +89,7 @@ def _write(node: ast.AST, add: Callable[[str], object]) -> None:
 
     Unlike `ast.dump`, whose text differs between versions of Python, it leaves out every field that is empty: a newer
     version may have one that an older does not. Texts are written in ASCII: which other characters can be printed
-    depends on the version too.
+    depends on the version too. Only of rare f-strings, as f"{x['#']=}", does the tree itself differ.
     """
     add(f"({type(node).__name__}")
     if isinstance(node, ast.Constant):
@@ -98,7 +98,7 @@ def _write(node: ast.AST, add: Callable[[str], object]) -> None:
         for name in node._fields:
             value: object = getattr(node, name, None)
             if name == "body" and isinstance(node, _WITH_DOCSTRING) and _is_text(node.body[:1]):
-                value = node.body[1:]
+                value = node.body[1:] or [ast.Pass()]
             if isinstance(node, ast.JoinedStr):  # Some versions of Python end it with an empty text.
                 value = [
                     one for one in node.values if not (isinstance(one, ast.Constant) and one.value == "")
@@ -186,7 +186,7 @@ def _imports(name: str) -> tuple[str, ...]:
         return ()
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     found: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -238,4 +238,7 @@ def _digests(names: Iterable[str]) -> dict[str, str]:
 @cache
 def _digest(name: str) -> str:
     path = _file(name)
-    return "none" if path is None else digest_of_source(path.read_text(encoding="utf-8"))
+    try:
+        return "none" if path is None else digest_of_source(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        raise SteadyNetError(f"module {name} is no Python that can be read ({error}): mend {path}") from error

@@ -75,6 +75,27 @@ def test_time_is_taken_from_whichever_sigma_d_was_disturbed_least() -> None:
         assert times == {"W/": 1.0, "OVF": 4.5, "late": 0.9, "W/O": 0.6}
 
 
+def test_trainings_of_other_lengths_are_compared_by_step_and_other_settings_not_at_all() -> None:
+    """At σ_d 0.4 OVF trains three times as long, and another network costs all of them sixteen times as much."""
+    rows: list[dict[str, Any]] = []
+    for sigma_d, width, factor in ((0.2, "1/4", 1.0), (0.4, "1", 16.0)):
+        for line in rows_of():
+            longer = 3 if sigma_d == 0.4 and line["axes"]["recipe"] == "OVF" else 1
+            rows.append(
+                {
+                    **line,
+                    "sigma_d": sigma_d,
+                    "axes": {**line["axes"], "width": width},
+                    "steps": line["steps"] * longer,
+                    "train_seconds": line["train_seconds"] * factor * longer,
+                }
+            )
+    for grid in view_from({"view": "leaderboard", "control": "W/"}).blocks(rows, key_prefix="a"):
+        assert isinstance(grid, Grid)
+        times = {line[0].text: line[-1].value for line in grid.rows}
+        assert times["OVF"] == pytest.approx(4.5)
+
+
 def test_each_row_has_all_figures_and_a_smaller_likelihood_ranks_first() -> None:
     grid = grid_of(rows_of(), metric="nll")
     assert grid.columns[0] == "recipe"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,8 +32,8 @@ HEADINGS: Mapping[str, str] = {
 class LeaderboardView(View):
     """A table for each panel and σ_d: mean accuracy, percentile, worst chip, likelihoods, calibration, clean accuracy and cost.
 
-    The cost is the shortest time of a training, at whichever σ_d, over the shortest of the control's: what a step costs does
-    not depend on σ_d, and the shortest is what other work disturbed least.
+    The cost is the shortest time of a training for each of its steps, at whichever σ_d, over the shortest of the control's:
+    what a step costs does not depend on σ_d, and the shortest is what other work disturbed least.
 
     Args:
         title: Heading.
@@ -75,23 +75,9 @@ class LeaderboardView(View):
                     if name is not None and group is not None:
                         own[name] = group
                 if sigma_d is not None and any(group.rows for group in own.values()):
-                    times = {name: self._shortest(groups, panel, name) for name in own}
+                    times = {name: _shortest(groups.values(), group) for name, group in own.items()}
                     made.append(self._table(own, times, panel, sigma_d, key_prefix))
         return tuple(made)
-
-    def _shortest(
-        self, groups: Mapping[tuple[Label, ...], Group], panel: Label | None, name: Label
-    ) -> float | None:
-        """Return the shortest time of a series' trainings at any σ_d, in s; None if none is finished."""
-        return min(
-            (
-                float(row["train_seconds"])
-                for key, group in groups.items()
-                if key[-1] == name and (panel is None or key[0] == panel)
-                for row in group.rows
-            ),
-            default=None,
-        )
 
     def _table(
         self,
@@ -130,8 +116,8 @@ class LeaderboardView(View):
             notes=(
                 f"ordered by {METRICS[self.metric].words}; what is not converged comes last, "
                 "and wins or loses nothing",
-                f"time / {self.control}: shortest time of a training at any sigma_d over the shortest of {self.control}, as what "
-                "other work disturbed least",
+                f"time / {self.control}: shortest time of a training for each step, at any sigma_d, over that of {self.control}; "
+                "what else the machine did is part of it",
                 *([f"of these nothing is finished: {'; '.join(empty)}"] if empty else []),
                 *words.notes(list(own.values()), sign="±", mark="asterisk"),
             ),
@@ -146,11 +132,22 @@ class LeaderboardView(View):
         return int(group.converged is False), better_first * estimate.mean
 
 
+def _shortest(groups: Iterable[Group], own: Group) -> float | None:
+    """Return the shortest time for a step of trainings that differ from a group's in σ_d and seed alone, in s."""
+    alike = [_setting(row) for row in own.rows]
+    rows = (row for group in groups for row in group.rows if _setting(row) in alike)
+    return min((float(row["train_seconds"]) / max(int(row["steps"]), 1) for row in rows), default=None)
+
+
+def _setting(row: Row) -> dict[str, Label]:
+    return {axis: label for axis, label in row["axes"].items() if axis not in ("seed", "sigma_d")}
+
+
 def relative_time(own: float | None, control: float | None) -> Entry:
-    """Return a time of training over the control's, both in s."""
+    """Return a time for a step over the control's, both in s."""
     if own is None or control is None:
         return Entry("–", detail="not finished")
     ratio = own / control if control > 0 else math.nan
     if not math.isfinite(ratio):
         return Entry("–", detail="no time was taken")
-    return Entry(f"{ratio:.2f}", ratio, detail=f"{own:.0f} s against {control:.0f} s")
+    return Entry(f"{ratio:.2f}", ratio, detail=f"{own:.3g} s a step against {control:.3g} s")
