@@ -47,7 +47,12 @@ def run(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess
     done = subprocess.run(
         command(*words), cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
-    assert done.returncode == code, f"{words} gave {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return checked(done, code)
+
+
+def checked(done: subprocess.CompletedProcess[str], code: int) -> subprocess.CompletedProcess[str]:
+    """Check the exit code, and that there is no traceback."""
+    assert done.returncode == code, f"{done.args} gave {done.returncode}:\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     return done
 

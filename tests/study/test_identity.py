@@ -55,6 +55,22 @@ def test_any_module_of_a_users_package_that_takes_part_counts(package: Path, fil
     assert training_code("ownnets.Net", sn.recipe("noise")) != before
 
 
+def test_a_module_that_is_no_python_is_refused_in_one_line(package: Path) -> None:
+    (package / "net.py").write_text("class Net(:\n")
+    code_version.forget()
+    with pytest.raises(
+        SteadyNetError, match=r"module ownnets.* is no Python that can be read .*: mend .*net\.py"
+    ):
+        training_code("ownnets.Net", sn.recipe("noise"))
+
+
+def test_a_module_may_name_its_encoding(package: Path) -> None:
+    text = "# -*- coding: latin-1 -*-\nname = 'caf\u00e9'\n"
+    (package / "act.py").write_bytes(text.encode("latin-1"))
+    code_version.forget()
+    assert "ownnets.act" in training_code("ownnets.Net", sn.recipe("noise"))
+
+
 def test_a_module_without_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SteadyNetError, match="module nowhere_at_all has no Python source that can be found"):
         training_code("nowhere_at_all.Net", sn.recipe("noise"))

@@ -77,10 +77,14 @@ def changed(old: Code, new: Code) -> list[str]:
     return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
 
 
-def digest_of_source(source: str | bytes) -> str:
+def digest_of_source(source: str) -> str:
     """Return the digest of a module's text, the same in every version of Python; see above for what does not count."""
+    return _digest_of_tree(ast.parse(source))
+
+
+def _digest_of_tree(tree: ast.Module) -> str:
     written: list[str] = []
-    _write(ast.parse(source), written.append)
+    _write(tree, written.append)
     return hashlib.sha256("".join(written).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -148,7 +152,7 @@ def _used(names: Iterable[str]) -> list[str]:
     """Return modules and those that they import: of ours those of recipes and models, of a user's own those that lie beside it.
 
     Raises:
-        SteadyNetError: If a user's module has no source that can be found.
+        SteadyNetError: If a user's module has no source that can be found, or none that can be read.
     """
     found: dict[str, None] = {}
     waiting = list(names)
@@ -186,7 +190,7 @@ def _imports(name: str) -> tuple[str, ...]:
         return ()
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     found: list[str] = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(_tree(name, path)):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -238,7 +242,11 @@ def _digests(names: Iterable[str]) -> dict[str, str]:
 @cache
 def _digest(name: str) -> str:
     path = _file(name)
+    return "none" if path is None else _digest_of_tree(_tree(name, path))
+
+
+def _tree(name: str, path: Path) -> ast.Module:
     try:
-        return "none" if path is None else digest_of_source(path.read_bytes())
+        return ast.parse(path.read_bytes())  # Bytes: a file may name its encoding.
     except (SyntaxError, ValueError) as error:
         raise SteadyNetError(f"module {name} is no Python that can be read ({error}): mend {path}") from error

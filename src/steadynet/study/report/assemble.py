@@ -116,7 +116,7 @@ def _setting(rows: Sequence[Row]) -> tuple[str, ...]:
     told = (
         f"Tested on {_several(images)} test images and {_several(draws)} simulated chips for each network and sigma_d (one at "
         f"sigma_d 0, where all are alike; seed {_several(order(row['evaluation_seed'] for row in rows))}), the same for all; "
-        f"trainings of {_several(steps)} steps with seeds {_several(seeds)}."
+        f"trainings of {_several(steps)} steps with seed{'s' if len(seeds) > 1 else ''} {_several(seeds)}."
     )
     if all("logits_temperature" in row for row in rows):
         return (
