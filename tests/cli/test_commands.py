@@ -236,7 +236,15 @@ def test_evaluate_gives_means_as_narrow_as_asked_for(run: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    "command", ["evaluate run", "export run", "train --init run", "train --data folder:run"]
+    "command",
+    [
+        "evaluate run",
+        "export run",
+        "train --init run",
+        "train --data folder:run",
+        "train --recipe distill --teacher run",
+        "compare --recipes noise distill --recipe.distill.teacher run",
+    ],
 )
 def test_no_folder_is_emptied_that_holds_what_is_read(
     run: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -251,3 +259,44 @@ def test_no_folder_is_emptied_that_holds_what_is_read(
     words = [word.replace("run", str(run)) for word in command.split()]
     assert main([*words, "--out", str(run.parent / "."), "--overwrite"]) == 2
     assert sorted(path.name for path in run.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ("--optimizer sgd", "stride says how far a step of Adam goes"),
+        ("--batch-size 3", "2 chips cannot share a batch of 3 images"),
+    ],
+)
+def test_compare_refuses_what_one_recipe_cannot_before_any_is_trained(
+    tmp_path: Path, changes: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (
+        f"compare --data digits --model cnn --model.width 0.25 --train-images 100 --test-images 20 --epochs 1 "
+        f"--recipes noise steady --sigma-d 0.1 --draws 2 --no-progress --out {tmp_path / 'out'} {changes}"
+    )
+    assert main(words.split()) == 2
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1
+    assert message in told[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_teacher_is_a_path_as_others_are(
+    run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(run.parent))
+    monkeypatch.chdir(tmp_path)
+    words = (
+        f"train --data digits --model cnn --model.width 0.25 --train-images 100 --epochs 1 --no-progress --recipe distill "
+        f"--teacher ~/{run.name} --out out"
+    )
+    assert main(words.split()) == 0
+    # From elsewhere it is the same one.
+    assert yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())["teacher"] == str(run)
+    # "none" is the word for no teacher at all, and no folder's name.
+    words = (
+        "train --data digits --model cnn --model.width 0.25 --train-images 100 --epochs 1 --no-progress --recipe distill "
+        "--teacher none --out none"
+    )
+    assert main(words.split()) == 0

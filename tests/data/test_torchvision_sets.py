@@ -125,6 +125,7 @@ def test_a_missing_set_without_network_says_what_to_do(
     ):
         load(name, root=root)
     assert no_network == [name]
+    assert not list(tmp_path.iterdir()), "no empty folder is left"
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])

@@ -164,3 +164,15 @@ def test_programming_leaves_chips_of_monte_carlo_alone() -> None:
     before = program(net, DEVICE, draw=1)
     write_verify(net, DEVICE, draw=1)
     assert all(torch.equal(before[name], tensor) for name, tensor in program(net, DEVICE, draw=1).items())
+
+
+def test_weights_that_a_parametrisation_computes_are_ranked_and_verified() -> None:
+    net = trained()
+    plain = selective_write_verify(net, DEVICE, images(), images(), nwc=(0.0, 1.0), draws=3)
+    for module in list(net.modules()):
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            nn.utils.parametrizations.weight_norm(module)
+    found = selective_write_verify(net, DEVICE, images(), images(), nwc=(0.0, 1.0), draws=3)
+    # The same weights on the same chips; computing them rounds.
+    for one, other in zip(found.points, plain.points, strict=True):
+        assert one.accuracy.mean == pytest.approx(other.accuracy.mean, abs=0.02)

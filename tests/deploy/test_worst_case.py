@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from deploy.small_chip import DEVICE, images, trained
-from steadynet.deploy import worst_case
+from steadynet.deploy import layer_sensitivity, worst_case
+from steadynet.deploy.held import per_weight
 from steadynet.deploy.worst_case import Norm, WorstCase, margins, right
 from steadynet.errors import SteadyNetError
 from steadynet.montecarlo import monte_carlo
+from steadynet.nvm.conductance_law import Measured
 from steadynet.nvm.device import Device
+from steadynet.nvm.programming import Target
 from steadynet.nvm.variation import Gaussian
 from steadynet.nvm.weight_law import Censored
 
@@ -131,3 +135,56 @@ def test_a_law_without_a_std_and_a_device_without_error_are_refused() -> None:
         worst_case(trained(), Device(variation=Censored(0.1)), images())
     with pytest.raises(SteadyNetError, match="sigma_d is 0"):
         worst_case(trained(), DEVICE.at(0.0), images())
+
+
+def test_where_means_miss_their_targets_the_search_starts_from_what_devices_hold() -> None:
+    # What devices hold on average is not what they were aimed at, so no chip is near the targets.
+    net, x, y = tiny()
+    law = Measured((0.0, 5.0, 10.0), (4.0, 5.0, 7.0), (1.0, 1.0, 1.0))
+    device = Device(weight_bits=4, device_bits=4, variation=law)
+    options: dict[str, Any] = {"norm": "linf", "bound": 0.5, "steps": 30, "restarts": 4, "draws": 40}
+    found = worst_case(net, device, (x, y), **options)
+    target = Target.of(net.weight, per_weight(device))
+    assert not torch.allclose(target.mean, target.clean), "the law misses its targets"
+
+    def accuracy(weight: torch.Tensor) -> float:
+        return float(((x @ weight.T).argmax(1) == y).float().mean())
+
+    corners = [
+        accuracy(target.mean + 0.5 * target.std * torch.tensor(signs).view(3, 3))
+        for signs in itertools.product([-1.0, 1.0], repeat=9)
+    ]
+    assert min(corners) - 1e-6 <= found.accuracy <= min(corners) + 0.05
+    assert found.accuracy <= float(found.drawn.mean())
+    assert found.quantised == pytest.approx(accuracy(target.clean))
+    held = target.mean + found.errors["weight"]
+    assert found.accuracy == pytest.approx(accuracy(held))
+
+
+def test_weights_that_a_parametrisation_computes_are_searched() -> None:
+    net, x, y = tiny()
+    plain = worst_case(net, DEVICE, (x, y), draws=3, steps=5)
+    normed = nn.Linear(3, 3, bias=False)
+    normed.load_state_dict(net.state_dict())
+    torch.nn.utils.parametrizations.weight_norm(normed)
+    found = worst_case(normed, DEVICE, (x, y), draws=3, steps=5)
+    assert found.accuracy == pytest.approx(plain.accuracy, abs=0.03)
+    assert found.accuracy < found.quantised
+
+
+def test_a_network_in_bfloat16_is_searched() -> None:
+    net, x, y = tiny()
+    found = worst_case(net.bfloat16(), DEVICE, (x.bfloat16(), y), draws=3, steps=5)
+    assert found.accuracy < found.quantised
+
+
+@pytest.mark.parametrize("label", [7, -1])
+def test_a_label_that_is_no_class_is_named(label: int) -> None:
+    net, x, y = tiny()
+    wrong = y.clone()
+    wrong[3] = label
+    message = f"labels run from {min(0, label)} to {max(2, label)}, the network has classes 0 to 2"
+    with pytest.raises(SteadyNetError, match=message):
+        worst_case(net, DEVICE, (x, wrong), draws=2)
+    with pytest.raises(SteadyNetError, match=message):
+        layer_sensitivity(net, DEVICE, (x, wrong), draws=2)

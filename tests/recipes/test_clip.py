@@ -16,7 +16,7 @@ from steadynet.recipes import Clip
 def test_weights_are_clipped_at_alpha_times_their_std() -> None:
     # Mean 1, squared deviations 1, 1, 1, 9, 0, 4: variance 16/6, std 1.632993, bound 1.5 · std = 2.449490.
     weight = torch.tensor([[0.0, 0.0], [2.0, 4.0], [1.0, -1.0]])
-    Clip(1.5).project({"w": weight}, 1.0, torch.nn.Module())
+    Clip(1.5).project({"w": weight}, 1.0, Clip(1.5).setup({"w": weight}, 0.1))
     assert weight.flatten().tolist() == pytest.approx([0, 0, 2, 2.449490, 1, -1], abs=1e-5)
 
 
@@ -28,7 +28,8 @@ def test_clipping_only_pulls_in_what_lies_beyond_the_bound(values: list[float], 
     before = torch.tensor(values, dtype=torch.float64)
     weight = before.clone()
     other = torch.tensor([7.0, -7.0], dtype=torch.float64)
-    Clip(alpha).project({"w": weight, "other": other}, 1.0, torch.nn.Module())
+    weights = {"w": weight, "other": other}
+    Clip(alpha).project(weights, 1.0, Clip(alpha).setup(weights, 0.1))
     bound = alpha * float(((before - before.mean()) ** 2).mean().sqrt())
     if bound == 0:
         assert torch.equal(weight, before), "equal weights are left alone"
@@ -39,7 +40,7 @@ def test_clipping_only_pulls_in_what_lies_beyond_the_bound(values: list[float], 
 
 def test_a_parameter_is_clipped_in_place_and_outside_the_graph() -> None:
     weight = torch.nn.Parameter(torch.tensor([0.0, 0.0, 0.0, 9.0]))
-    Clip(1.5).project({"w": weight}, 1.0, torch.nn.Module())
+    Clip(1.5).project({"w": weight}, 1.0, Clip(1.5).setup({"w": weight}, 0.1))
     assert weight.requires_grad
     assert weight.grad_fn is None
     assert float(weight.detach().max()) < 9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,15 @@ from recipes.reference import chip, forward, leaves, make_batch, make_net, mean_
 from recipes.test_gradients import DEVICE, DRAW, SEED, SIGMA, of_product
 from steadynet.deploy import save_backbone
 from steadynet.errors import SteadyNetError
+from steadynet.loader import as_dataset
 from steadynet.models import build
+from steadynet.nvm.effects.stuck import Stuck
+from steadynet.nvm.variation import Gaussian
 from steadynet.recipes import Distillation, Recipe
 from steadynet.recipes.objective.teacher import Teacher
-from steadynet.training import fit
+from steadynet.training import Settings, fit
+from steadynet.training.forwards import StepForwards
+from steadynet.training.module import TrainingModule
 
 
 def softened(logits: Tensor, softness: float) -> Tensor:
@@ -115,3 +121,21 @@ def test_a_teacher_that_is_not_there_is_named(tmp_path: Path, name: str) -> None
 def test_values_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(SteadyNetError, match=message):
         Distillation(**options)
+
+
+def test_the_networks_own_weights_are_clean_on_a_device_that_has_more_than_noise() -> None:
+    # Stuck devices err whatever sigma_d is; the teacher is the same network on devices without any error.
+    images, labels = make_batch()
+    data = as_dataset((images, labels))
+    device = dataclasses.replace(DEVICE, variation=Gaussian(SIGMA) + Stuck(lrs=0.2))
+    module = TrainingModule(
+        make_net(), Recipe(objective=Distillation()), device, data, data, images[:2], Settings(seed=SEED)
+    )
+    forwards = StepForwards(module.setting, images, labels, DRAW)
+    found = forwards.backbone(pass_=1, ideal=True, update_batchnorm=False).output
+    expected = forward(chip(leaves(make_net()), 0.0, seed=SEED, draw=DRAW, pass_=1))(images)[1]
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+    taught = Distillation()._taught(forwards)
+    assert torch.equal(taught, found)
+    with pytest.raises(SteadyNetError, match="an ideal chip has no errors"):
+        forwards.backbone(sigma_d=0.1, ideal=True)

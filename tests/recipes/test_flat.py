@@ -150,6 +150,18 @@ def test_a_users_own_parts_stay() -> None:
             "clip and peak contradict each other: both bound the weights, so take peak none",
         ),
         ("noise", {"censor": 1.0, "log_normal": True}, "censor and log_normal contradict each other"),
+        ("trice", {"log_normal": True}, "log_normal contradicts censor, the law of recipe 'trice'"),
+        ("correctnet-lognormal", {"censor": 1.0}, "censor contradicts log_normal, the law of recipe"),
+        (
+            "distill",
+            {"teacher": None, "softness": 2.0},
+            "softness is an option of distillation, and there is no",
+        ),
+        (
+            "noise",
+            {"teacher": None, "softness": 2.0},
+            "softness is an option of distillation, and there is no",
+        ),
         (
             "ovf",
             {"teacher": "self"},
@@ -217,3 +229,19 @@ def test_the_command_trains_a_recipe_of_parts(tmp_path: Path, monkeypatch: pytes
     assert (told["variation"]["class"], told["variation"]["chips"]["count"]) == ("CensoredVariation", 2)
     assert (told["objective"]["class"], told["objective"]["temperature"]) == ("OVF", 16.0)
     assert (told["constraint"]["class"], told["step"]["class"]) == ("Clip", "AWP")
+
+
+def test_a_law_gives_way_where_it_is_said_to() -> None:
+    assert recipe("trice", censor=None, log_normal=True).variation == LogNormalVariation()
+    changed = recipe("correctnet-lognormal", log_normal=False, censor=1.0)
+    assert changed.variation == CensoredVariation(1.0)
+    own = Recipe(OtherVariation(preset("rram4", 0.1)), name="own")
+    for changes in ({"censor": 1.0}, {"log_normal": True}):
+        with pytest.raises(SteadyNetError, match=r"the recipe's own law .* contradict each other"):
+            own.replace(**changes)
+
+
+def test_no_teacher_is_what_a_recipe_without_one_has() -> None:
+    assert recipe("noise", teacher=None) == recipe("noise")
+    assert recipe("ovf", teacher=None) == recipe("ovf")
+    assert recipe("distill", teacher=None).objective == CrossEntropy()

@@ -14,6 +14,7 @@ from recipes.test_gradients import DEVICE, DRAW, SEED, SIGMA, of_product
 from steadynet.errors import SteadyNetError
 from steadynet.loader import as_dataset
 from steadynet.recipes import AWP, IRS, OVF, SAM, CrossEntropy, Orthogonal, Recipe
+from steadynet.training import Hardware, fit
 from steadynet.training.evaluation import StepEvaluation
 from steadynet.training.module import TrainingModule
 from steadynet.training.settings import Settings
@@ -165,3 +166,45 @@ def test_where_there_is_no_way_up_nothing_moves(step: Any) -> None:
 def test_values_out_of_range_are_refused(make: Any, message: str) -> None:
     with pytest.raises(SteadyNetError, match=message):
         make()
+
+
+@pytest.mark.parametrize("objective", [CrossEntropy(), OVF(beta=0.1), IRS(beta=0.1, taps=("pool1",))])
+def test_a_step_may_add_up_losses_at_several_places(objective: Any) -> None:
+    # Each graph keeps its own chip until the backward: the gradient is the sum of those taken one by one.
+    apart: dict[str, Tensor] = {}
+    offset = {"conv1.weight": torch.full_like(make_net().conv1.weight, 0.05)}
+    for offsets in (None, offset):
+        module, evaluation = evaluated(Recipe(objective=objective))
+        evaluation(None)
+        evaluation(offsets).backward()
+        for name, parameter in module.backbone.named_parameters():
+            assert parameter.grad is not None
+            apart[name] = apart.get(name, torch.zeros_like(parameter)) + parameter.grad
+    module, evaluation = evaluated(Recipe(objective=objective))
+    (evaluation() + evaluation(offset)).backward()
+    for name, parameter in module.backbone.named_parameters():
+        torch.testing.assert_close(parameter.grad, apart[name], rtol=1e-9, atol=1e-12)
+
+
+def evaluated(recipe: Recipe) -> tuple[TrainingModule, StepEvaluation]:
+    images, labels = make_batch()
+    data = as_dataset((images, labels))
+    module = TrainingModule(make_net(), recipe, DEVICE, data, data, images[:2], Settings(seed=SEED))
+    return module, StepEvaluation(recipe, module.setting, images, labels, DRAW)
+
+
+def test_awp_says_that_it_has_nothing_to_move() -> None:
+    net = make_net()
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad_(name not in ON_DEVICES)
+    with pytest.raises(SteadyNetError, match="AWP moves the trainable weights that lie on devices"):
+        AWP().loss(evaluation_of(Recipe(step=AWP()), net))
+
+
+@pytest.mark.parametrize("step", [SAM(), AWP()])
+def test_a_gradient_of_its_own_is_not_taken_in_float16(step: Any) -> None:
+    data = make_batch()
+    with pytest.raises(SteadyNetError, match="takes a gradient of its own, which precision '16' does not"):
+        fit(
+            make_net(), Recipe(step=step), DEVICE, data, data, hardware=Hardware(accelerator="gpu"), precision="16", epochs=1
+        )  # fmt: skip

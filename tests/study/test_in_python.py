@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 import steadynet as sn
+from steadynet.cli.main import main
 from study.small import write, written
 
 ONE = {
@@ -34,3 +36,23 @@ def test_a_cell_that_fails_is_told_after_the_others_are_done(tmp_path: Path) -> 
     with pytest.raises(sn.SteadyNetError, match=r"1 of 2 cells failed; the first, digits-cnn-irs-.*nowhere"):
         sn.run_study(written(axes=ONE), out=tmp_path, on_outcome=lambda _, outcome: ended.append(outcome.end))
     assert sorted(ended) == ["failed", "finished"]
+
+
+def test_a_cell_is_a_run_for_the_commands_on_finished_runs_and_a_teacher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (row,) = sn.run_study(written(axes={**ONE, "recipe": {"W/": {"recipe": "noise"}}}), out=tmp_path / "out")
+    (cell,) = (tmp_path / "out" / "cells").iterdir()
+    # Its own network, data and device: the study's very accuracies, of the same chips.
+    asked = (
+        f"evaluate {cell} --sigma-d 0.1 --draws 3 --seed {row['evaluation_seed']} --no-progress --out found"
+    )
+    assert main(asked.split()) == 0
+    found = json.loads((tmp_path / "found" / "results.json").read_text())["rows"][0]
+    assert found["accuracy_values"] == row["accuracy_values"]
+    taught = f"train --config {cell / 'config.yaml'} --recipe distill --teacher {cell} --epochs 1 --no-progress --out t"
+    assert main(taught.split()) == 0
+    assert json.loads((tmp_path / "t" / "result.json").read_text())["recipe"]["objective"]["teacher"] == str(
+        cell
+    )

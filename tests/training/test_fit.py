@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from steadynet.nvm.device import Device
 from steadynet.nvm.variation import Gaussian
 from steadynet.recipes import RECIPES, FreeWeights, Recipe, recipe
 from steadynet.training import Hardware, Settings, fit
+from steadynet.training.batchnorm import own_batchnorm
 from training.small import CPU, DEVICE, SmallNet, differences, images, kept, small_net
 
 
@@ -295,3 +296,51 @@ def test_a_layer_under_two_names_stays_a_layer() -> None:
     assert network.first.weight is first is network.again.weight
     assert isinstance(first, nn.Parameter)
     assert not torch.equal(first.detach(), before), "it was trained"
+
+
+@pytest.mark.parametrize("changes", [{"optimizer": "sgd"}, {"batch_size": 3}, {"workers": -1}])
+def test_what_a_training_refuses_costs_nothing_that_was_there(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    old = tmp_path / "result.json"
+    old.write_text("{}")
+    with pytest.raises(SteadyNetError):
+        fit(
+            small_net(), recipe("steady"), DEVICE, images(16), images(8), hardware=CPU, epochs=1,
+            out=tmp_path, overwrite=True, **changes,
+        )  # fmt: skip
+    assert old.read_text() == "{}"
+    assert list(tmp_path.iterdir()) == [old]
+
+
+def test_layers_that_the_user_put_into_evaluation_mode_stay_there() -> None:
+    net = small_net().train()
+    net.bn.eval()
+    seen: list[bool] = []
+    net.bn.register_forward_hook(lambda *_: seen.append(net.bn.training))
+    mean = cast("Tensor", net.bn.running_mean).clone()
+    fit(net, recipe("noise"), DEVICE, images(16), images(8), hardware=CPU, epochs=2, batch_size=8)
+    assert seen
+    assert not any(seen)
+    assert torch.equal(cast("Tensor", net.bn.running_mean), mean), "its statistics are frozen"
+    assert net.training
+    assert net.fc.training
+    assert not net.bn.training
+
+
+def test_batchnorm_layers_come_back_from_being_synchronised() -> None:
+    net = small_net()
+    own, calls = net.bn, list[int]()
+    own.register_forward_hook(lambda *_: calls.append(1))
+    with own_batchnorm(net):
+        torch.nn.SyncBatchNorm.convert_sync_batchnorm(net)
+        assert isinstance(net.bn, torch.nn.SyncBatchNorm)
+        with torch.no_grad():
+            cast("Tensor", net.bn.weight).fill_(3.0)
+            net.bn.running_mean = torch.full((4,), 2.0)
+    assert net.bn is own
+    assert type(own) is torch.nn.BatchNorm2d
+    assert own.weight.tolist() == [3.0] * 4
+    assert cast("Tensor", own.running_mean).tolist() == [2.0] * 4
+    net.eval()(torch.zeros(1, 1, 8, 8))
+    assert calls == [1]

@@ -23,6 +23,7 @@ from steadynet.options.build import (
     check_setup,
     inputs,
     load_data,
+    teacher_of,
     training_hardware,
     training_settings,
 )
@@ -75,7 +76,8 @@ def checked(command: Command, argv: Sequence[str]) -> Options | None:
             check_recipe(recipe, options[DeviceOptions].build(sigma_d))
     if not asked.resume:
         check_folder(out, overwrite=asked.overwrite)
-        check_apart(out, *inputs(options[DataOptions]))
+        teachers = [path for recipe in asked.build() for path in teacher_of(recipe)]
+        check_apart(out, *inputs(options[DataOptions]), *teachers)
     elif not (out / CONFIG_NAME).exists():
         raise SteadyNetError(f"{out} holds no comparison to resume: start it without --resume")
     else:
@@ -94,8 +96,10 @@ def compare(options: Options) -> list[dict[str, Any]]:
     data = load_data(options[DataOptions])
     fresh = functools.partial(_fresh, options[ModelOptions], data.classes, data.shape)
     check_model(fresh(asked.seed_list[0]), data)
+    settings = training_settings(setup, 0)
+    trained = asked.sigma_d[0] if asked.train_sigma_d == "matched" else float(asked.train_sigma_d)
     for recipe in asked.build_all():
-        check_setup(recipe, fresh(asked.seed_list[0]), data, options[DeviceOptions].build(0))
+        check_setup(recipe, fresh(asked.seed_list[0]), data, options[DeviceOptions].build(trained), settings)
     plan = Plan(
         recipes=asked.build_all(),
         sigma_d=tuple(sorted(asked.sigma_d)),
@@ -107,7 +111,7 @@ def compare(options: Options) -> list[dict[str, Any]]:
     problem = Problem(
         fresh, functools.partial(load_data, options[DataOptions]), options[DeviceOptions].build(0), title
     )
-    settings, hardware = training_settings(setup, 0), training_hardware(setup)
+    hardware = training_hardware(setup)
     trainings = out / TRAININGS
     with ExitStack() as stack:
         stack.enter_context(resumable(options.command.name, out))

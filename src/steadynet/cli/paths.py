@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from steadynet.cli.types import PATHS, spell
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.device_file import is_device_file
+from steadynet.recipes.objective.distillation import SELF
 
 FOLDER = "folder:"
 
@@ -24,6 +25,11 @@ def resolve_paths(values: dict[str, Any]) -> None:
     # A run's folder keeps them, and is read from elsewhere.
     if isinstance(values.get("device"), str) and is_device_file(values["device"]):
         values["device"] = str(Path(_path("--device", values["device"])).absolute())
+    # Of the one recipe, or of each that is compared.
+    for options in (values, *cast("dict[str, dict[str, Any]]", values.get("recipe_options") or {}).values()):
+        teacher: object = options.get("teacher")
+        if isinstance(teacher, str) and teacher not in (SELF, "none"):
+            options["teacher"] = str(Path(_path("--teacher", teacher)).absolute())
     if isinstance(values.get("fault_map"), str):
         values["fault_map"] = str(Path(values["fault_map"]).absolute())
     if isinstance(values.get("data"), str) and values["data"].startswith(FOLDER):

@@ -30,7 +30,8 @@ def main(argv: Sequence[str]) -> int:
     ]
     print_table(("part", "it says", "options"), parts)
     print(
-        "Any option goes with any recipe, unless both would own the same thing: --recipe ovf --clip 2.5 --temperature 16."
+        "Any option goes with any recipe that has its part, unless both would own the same thing: "
+        "--recipe ovf --clip 2.5 --temperature 16."
     )
     print(
         "steadynet train --help tells each option. Any other recipe by the import path of a steadynet.Recipe."

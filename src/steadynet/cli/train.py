@@ -19,6 +19,7 @@ from steadynet.options.build import (
     inputs,
     is_main_process,
     load_data,
+    teacher_of,
     training_hardware,
     training_settings,
 )
@@ -55,7 +56,8 @@ def main(argv: Sequence[str]) -> int:
         check_resumed(options, out)
     elif is_main_process():
         check_folder(out, overwrite=run.overwrite)
-        check_apart(out, *inputs(options[DataOptions]), *([Path(run.init)] if run.init else []))
+        read = [*inputs(options[DataOptions]), *teacher_of(options[RecipeOptions].build())]
+        check_apart(out, *read, *([Path(run.init)] if run.init else []))
     if run.init is not None and not run.resume:
         trained_weights(Path(run.init))
     return train(options)

@@ -92,14 +92,27 @@ def _fetch(make: Any, name: str, root: Path, train: bool, download: bool) -> Any
         raise SteadyNetError(
             f"data set {name} is not under {root} nor {root / name}, whole and unaltered: {hint}"
         )
+    made = [place for place in (root, *root.parents) if not place.exists()]
     try:
         root.mkdir(parents=True, exist_ok=True)
         return make(str(root), train=train, download=True)
     except Exception as error:
+        _remove_empty(made)
         raise SteadyNetError(
             f"data set {name} is not under {root} nor {root / name}, and cannot be downloaded "
             f"({type(error).__name__}): {hint}"
         ) from error
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders that were made for a download that failed, inner ones first, as far as nothing lies in them."""
+    for folder in folders:
+        for below in sorted(folder.rglob("*"), reverse=True):
+            if below.is_dir() and not any(below.iterdir()):
+                below.rmdir()
+        if not folder.is_dir() or any(folder.iterdir()):
+            return
+        folder.rmdir()
 
 
 def _check_mnist(folder: Path) -> None:

@@ -101,11 +101,12 @@ class Held:
         """Return the share of images that are classified right with parameters and buffers replaced by `tensors`.
 
         Raises:
-            SteadyNetError: If a logit is not finite.
+            SteadyNetError: If a logit is not finite, or a label none of the classes.
         """
         correct = 0
         for inputs, labels in self.batches():
             logits = self.finite_logits(tensors, inputs)
+            check_labels(labels, logits)
             correct += int((logits.argmax(1).cpu() == labels).sum())
         return correct / len(self.images)
 
@@ -136,6 +137,16 @@ def holding(
         model.to(where)
         for module, mode in zip(model.modules(), modes, strict=True):
             module.training = mode
+
+
+def check_labels(labels: Tensor, logits: Tensor) -> None:
+    """Raise `SteadyNetError` if one of the labels [B] is none of the classes of the logits [B, C]."""
+    low, high = torch.aminmax(labels)
+    if int(low) < 0 or int(high) >= logits.shape[1]:
+        raise SteadyNetError(
+            f"labels run from {int(low)} to {int(high)}, the network has classes 0 to {logits.shape[1] - 1}: "
+            "test it on images of its own classes"
+        )
 
 
 def per_weight(device: Device) -> Device:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from steadynet.compute import Compute
+from steadynet.computed import named_weights
 from steadynet.deploy.curvature import weight_curvature
 from steadynet.deploy.held import holding
 from steadynet.deploy.layers import over_draws
@@ -129,7 +130,7 @@ def selective_write_verify(
         raise SteadyNetError("there is nothing to verify at sigma_d 0: give the device a sigma_d above 0")
     with holding(model, device, test, seed=seed, batch_size=batch_size, compute=compute) as held:
         layout = held.layout
-        parameters = {name: dict(held.model.named_parameters())[name].detach() for name in layout.names}
+        parameters = {name: w.detach() for name, w in named_weights(held.model, layout.names).items()}
         sensitivity = (
             weight_curvature(held.model, device, ranking_data, images=ranking_images)
             if "sensitivity" in rankings
@@ -185,7 +186,7 @@ def order_of(
     matrices: Mapping[str, Matrix] | None = None,
 ) -> Tensor:
     """Return the places of all weights, flattened one tensor after the other, the first to be verified first."""
-    magnitude = torch.cat([weight.abs().flatten() for weight in weights.values()]).double().cpu().numpy()
+    magnitude = torch.cat([weight.abs().flatten() for weight in weights.values()]).cpu().double().numpy()
     if ranking == "random":
         generator = draw_generator(seed, "pilot", 0, 0, "random ranking", "cpu")
         return torch.randperm(len(magnitude), generator=generator)
@@ -198,7 +199,7 @@ def order_of(
         for name, weight in weights.items()
     ]
     # The last key of lexsort comes first.
-    return torch.from_numpy(np.lexsort((-magnitude, -torch.cat(scaled).double().cpu().numpy())))
+    return torch.from_numpy(np.lexsort((-magnitude, -torch.cat(scaled).cpu().double().numpy())))
 
 
 def _largest(weight: Tensor, device: Device, matrix: Matrix) -> Tensor:

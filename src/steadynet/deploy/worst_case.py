@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from steadynet.batchnorm import check_unfolded
 from steadynet.compute import Compute
-from steadynet.deploy.held import Held, holding, per_weight
+from steadynet.computed import named_weights
+from steadynet.deploy.held import Held, check_labels, holding, per_weight
 from steadynet.deploy.layers import over_draws
 from steadynet.errors import SteadyNetError, check_choice, check_integer, check_number
 from steadynet.montecarlo.estimates import Estimate, Percentile
@@ -35,7 +36,7 @@ class WorstCase:
 
     Attributes:
         accuracy: With the worst ΔW found.
-        errors: ΔW by parameter name.
+        errors: ΔW by parameter name, about the mean of what the devices hold.
         size: Its norm relative to the variation, in the measure of the bound.
         quantised: Accuracy without error.
         drawn: Accuracy of chips drawn at random [R].
@@ -87,6 +88,7 @@ def worst_case(
 ) -> WorstCase:
     """Return the ΔW within a bound that was found to cost the most accuracy over the whole test set.
 
+    ΔW is about what the devices hold on average: where a law's means miss their targets, a chip without ΔW misses them too.
     With the std s_i of each weight's error on the device, δ_i = ΔW_i / s_i is bounded by
 
         l2:    sqrt(mean_i δ_i²) ≤ bound       (a chip drawn at random has about 1)
@@ -136,8 +138,9 @@ def worst_case(
         )
     with holding(model, device, test, seed=seed, batch_size=batch_size, compute=compute) as held:
         search = _Search(held, device, norm, bound, seed)
-        quantised = held.accuracy(search.weights(search.zeros()))
-        best, worst = search.zeros(), quantised
+        quantised = held.accuracy(search.clean)
+        best = search.zeros()
+        worst = held.accuracy(search.weights(best))
         for restart in range(restarts):
             delta, accuracy = search.descend(search.start(restart), steps, bound / (16 if restart % 2 else 2))
             if accuracy < worst:
@@ -173,31 +176,34 @@ class _Search:
     """Projected descent of one network's accuracy."""
 
     def __init__(self, held: Held, device: Device, norm: Norm, bound: float, seed: int) -> None:
-        parameters = dict(held.model.named_parameters())
+        parameters = named_weights(held.model, held.layout.names)
         with torch.no_grad():
             targets = {
                 t.name: Target.of(parameters[t.name], per_weight(device), t.matrix) for t in held.layout
             }
         self._held = held
-        self._clean = {name: target.clean for name, target in targets.items()}
-        self._std = {name: target.std.expand(target.clean.shape) for name, target in targets.items()}
+        self._types = {name: parameters[name].dtype for name in targets}
+        self.clean = {name: target.clean.to(self._types[name]) for name, target in targets.items()}
+        self._mean = {name: target.mean for name, target in targets.items()}
+        self._std = {name: target.std.expand(target.mean.shape) for name, target in targets.items()}
         self._norm: Norm = norm
         self._bound = bound
         self._seed = seed
-        self._count = sum(clean.numel() for clean in self._clean.values())
+        self._count = sum(mean.numel() for mean in self._mean.values())
         self._margin = self._mean_margin()
 
     @torch.no_grad()
     def _mean_margin(self) -> float:
-        sizes = [
-            margins(self._held.logits(self._clean, inputs), labels.to(inputs.device)).abs()
-            for inputs, labels in self._held.batches()
-        ]
+        sizes: list[Tensor] = []
+        for inputs, labels in self._held.batches():
+            logits = self._held.logits(self.weights(self.zeros()), inputs)
+            check_labels(labels, logits)
+            sizes.append(margins(logits, labels.to(logits.device)).abs())
         # A network of equal logits has no margins; any τ then does.
         return float(torch.cat(sizes).mean()) or 1.0
 
     def zeros(self) -> dict[str, Tensor]:
-        return {name: torch.zeros_like(clean) for name, clean in self._clean.items()}
+        return {name: torch.zeros_like(mean) for name, mean in self._mean.items()}
 
     def start(self, restart: int) -> dict[str, Tensor]:
         """Return where a start begins: without error, or at random within the bound."""
@@ -212,7 +218,8 @@ class _Search:
 
     def weights(self, delta: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {
-            name: torch.addcmul(clean, self._std[name], delta[name]) for name, clean in self._clean.items()
+            name: torch.addcmul(mean, self._std[name], delta[name]).to(self._types[name])
+            for name, mean in self._mean.items()
         }
 
     def errors(self, delta: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -221,7 +228,7 @@ class _Search:
     def size(self, delta: Mapping[str, Tensor]) -> float:
         if self._norm == "linf":
             return max(float(d.abs().max()) for d in delta.values())
-        return math.sqrt(sum(float(d.double().square().sum()) for d in delta.values()) / self._count)
+        return math.sqrt(sum(float(d.cpu().double().square().sum()) for d in delta.values()) / self._count)
 
     def projected(self, delta: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the nearest δ within the bound."""

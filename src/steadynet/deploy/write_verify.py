@@ -83,8 +83,9 @@ def write_verify(
 ) -> Verified:
     """Program each device of `model` until its error is smaller than `tolerance`, and return what the chip then holds.
 
-    Each slice of each weight is written, read, and written again where |Δg| ≥ tolerance · (2^K − 1) levels, all anew: the
-    error that is kept is one of the device's own law, given that it is smaller than the tolerance.
+    Each slice of each weight is written, read, and written again where |Δg| ≥ tolerance · G_max, all anew: the error that is kept
+    is one of the device's own law, given that it is smaller than the tolerance. G_max is as wide as (2^K − 1) / (1 − 1/R)
+    levels, R the on/off ratio.
 
     Args:
         model: Its parameters are read, never changed.
@@ -138,7 +139,7 @@ def write_verify(
             unit = lsb(maximum, device.weight_bits)
             weights[name] = (clean + (total.to(sign) * sign).to(clean.dtype) * unit).to(weight.dtype)
             writes[name] = counts.sum(0)
-            squares += float((errors.double() / device.max_level).square().sum())
+            squares += float((errors.double() / device.levels_per_conductance).square().sum())
             devices += errors.numel()
     return Verified(weights, writes, math.sqrt(squares / devices), devices)
 
@@ -159,7 +160,7 @@ def verified_errors(
         .expand(levels.shape)
         .reshape(-1)
     )
-    bound = tolerance * device.max_level
+    bound = tolerance * device.levels_per_conductance
     errors = torch.zeros(std.shape)
     counts = torch.zeros(std.shape, dtype=torch.int64)
     left = torch.arange(std.numel())

@@ -12,6 +12,7 @@ from steadynet.errors import SteadyNetError
 from steadynet.nvm.device import Device
 from steadynet.options.groups import DataOptions, ModelOptions, TrainingOptions
 from steadynet.recipes import Recipe
+from steadynet.recipes.objective.distillation import SELF, Distillation
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -77,6 +78,16 @@ def inputs(options: DataOptions) -> tuple[Path, ...]:
     if options.data.startswith("folder:"):
         return (Path(options.data.removeprefix("folder:")),)
     return () if options.data == "digits" else (Path(options.data_root),)
+
+
+def teacher_of(recipe: Recipe) -> tuple[Path, ...]:
+    """Return where a recipe reads a teacher from, which no output folder may hold; nothing where it reads none."""
+    objective = recipe.objective
+    return (
+        (Path(objective.teacher),)
+        if isinstance(objective, Distillation) and objective.teacher != SELF
+        else ()
+    )
 
 
 def build_model(options: ModelOptions, classes: int, shape: tuple[int, int, int], seed: int = 0) -> nn.Module:
@@ -170,14 +181,17 @@ def is_main_process() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
 
 
-def check_setup(recipe: Recipe, model: nn.Module, data: DataSplits, device: Device | None = None) -> None:
-    """Raise `SteadyNetError` if the recipe cannot be set up on the network: taps or layers that are not there.
+def check_setup(
+    recipe: Recipe, model: nn.Module, data: DataSplits, device: Device, settings: Settings
+) -> None:
+    """Raise `SteadyNetError` if the recipe cannot train the network with these settings.
 
-    `device` says what of the network lies on devices; the default device if None.
+    Taps or layers may not be there, weights have no size to be held at, the batch be too small for its chips, or the optimiser
+    be another than the recipe's learning rates are stated for. `device` says what of the network lies on devices.
     """
-    from steadynet.mapping import layout
+    from steadynet.training.module import TrainingModule
 
-    recipe.objective.setup(model, images(data.validation), 0, layout(model, device))
+    TrainingModule(model, recipe, device, data.train, data.validation, images(data.validation), settings)
 
 
 def images(data: ImageSet, count: int = 2) -> Tensor:

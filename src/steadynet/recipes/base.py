@@ -58,6 +58,7 @@ class Forwards(Protocol):
         pass_: int = 0,
         sigma_d: float | None = None,
         raised: Sequence[str] = (),
+        ideal: bool = False,
         update_batchnorm: bool = True,
         taps: Sequence[Tap] = (),
         recompute: bool = False,
@@ -68,6 +69,7 @@ class Forwards(Protocol):
             pass_: Which errors; the same pass has the same standard normals at every `sigma_d`.
             sigma_d: Their std; the step's own if None.
             raised: Patterns of the parameters that err at `sigma_d`, the others being as the step has them; all if empty.
+            ideal: Whether the devices are without any error, stuck ones and drift included: weights are quantised alone.
             update_batchnorm: Whether BatchNorm's running statistics learn from this forward.
             taps: Where to catch feature maps.
             recompute: Whether the forward keeps neither its activations nor its chip, and runs again in the
@@ -138,12 +140,13 @@ class Constraint(Protocol):
         """Return the learning rates of weights that have one of their own, by name, whatever the settings say."""
         ...
 
-    def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
+    def setup(self, weights: Mapping[str, Tensor], sigma_d: float, layout: Layout | None = None) -> nn.Module:
         """Return the module of what the constraint learns or remembers, beside the backbone.
 
         Args:
-            weights: The backbone's weights that lie on devices, by name, as they are before training.
+            weights: The backbone's trainable weights that lie on devices, by name, as they are before training.
             sigma_d: The σ_d that training sees.
+            layout: How they lie on devices; outputs first if None.
 
         Raises:
             SteadyNetError: If the constraint cannot be used on them.
@@ -178,7 +181,7 @@ class FreeWeights:
         """Return none: weights have the learning rate of all parameters."""
         return {}
 
-    def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
+    def setup(self, weights: Mapping[str, Tensor], sigma_d: float, layout: Layout | None = None) -> nn.Module:
         """Return an empty module: nothing is learned or remembered."""
         from torch import nn
 

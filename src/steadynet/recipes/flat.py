@@ -139,10 +139,7 @@ def _variation(recipe: Recipe, given: dict[str, Any]) -> Any:
         raise SteadyNetError(
             f"recipe {recipe.name!r} trains without the device's variation: it has no {next(iter(given))}"
         )
-    if given.get("censor") is not None and given.get("log_normal"):
-        raise SteadyNetError(
-            "censor and log_normal contradict each other: both are the law of training, so take one"
-        )
+    _check_law(recipe, given)
     sigma_d = _own_sigma_d(variation)
     if "censor" in given:
         cutoff = given.pop("censor")
@@ -176,6 +173,31 @@ def _variation(recipe: Recipe, given: dict[str, Any]) -> Any:
     return variation
 
 
+def _check_law(recipe: Recipe, given: Mapping[str, Any]) -> None:
+    """Raise `SteadyNetError` if training would see two laws: of the options, or of one and the recipe's own."""
+    censor, log_normal = given.get("censor") is not None, bool(given.get("log_normal"))
+    if censor and log_normal:
+        raise SteadyNetError(
+            "censor and log_normal contradict each other: both are the law of training, so take one"
+        )
+    asked = "censor" if censor else "log_normal"
+    if not (censor or log_normal):
+        return
+    variation: Any = recipe.variation
+    if isinstance(variation, OtherVariation):
+        raise SteadyNetError(
+            f"{asked} and the recipe's own law {variation.variation} contradict each other: start from a recipe without one"
+        )
+    if log_normal and isinstance(variation, CensoredVariation) and "censor" not in given:
+        raise SteadyNetError(
+            f"log_normal contradicts censor, the law of recipe {recipe.name!r}: take censor none beside it"
+        )
+    if censor and isinstance(variation, LogNormalVariation) and "log_normal" not in given:
+        raise SteadyNetError(
+            f"censor contradicts log_normal, the law of recipe {recipe.name!r}: take log_normal false beside it"
+        )
+
+
 def _with(part: Any, **values: Any) -> Any:
     """Return a dataclass with some fields changed."""
     changed: Any = dataclasses.replace(part, **values)
@@ -201,8 +223,16 @@ def _step(recipe: Recipe, given: Mapping[str, Any]) -> Any:
 
 def _objective(recipe: Recipe, distillation: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
     objective: Any = recipe.objective
-    if distillation:
-        if isinstance(objective, CrossEntropy) and distillation.get("teacher") is not None:
+    if distillation and "teacher" in distillation and distillation["teacher"] is None:
+        others = [name for name in distillation if name != "teacher"]
+        if others:
+            raise SteadyNetError(
+                f"{others[0]} is an option of distillation, and there is no teacher: name one, or leave it out"
+            )
+        if isinstance(objective, Distillation):
+            objective = CrossEntropy(objective.temperature)
+    elif distillation:
+        if isinstance(objective, CrossEntropy) and "teacher" in distillation:
             objective = Distillation(temperature=objective.temperature)
         elif not isinstance(objective, Distillation):
             name = next(iter(distillation))
@@ -212,11 +242,8 @@ def _objective(recipe: Recipe, distillation: Mapping[str, Any], given: Mapping[s
                 f"recipe {recipe.name!r} ({type(objective).__name__}) and {name} contradict each other: both own the "
                 "logits, so take one"
             )
-        if "teacher" in distillation and distillation["teacher"] is None:
-            objective = CrossEntropy(objective.temperature)
-        else:
-            values = {DISTILLATION[name]: value for name, value in distillation.items()}
-            objective = _with(objective, **values)
+        values = {DISTILLATION[name]: value for name, value in distillation.items()}
+        objective = _with(objective, **values)
     fields = (
         {f.name for f in dataclasses.fields(objective)} if dataclasses.is_dataclass(objective) else set[str]()
     )

@@ -29,6 +29,7 @@ from steadynet.options.build import (
     training_settings,
 )
 from steadynet.study import code_version, images
+from steadynet.study.as_run import write_options
 from steadynet.study.memory import Peak
 from steadynet.study.store import (
     BACKBONE,
@@ -131,6 +132,7 @@ def run_cell(job: Job) -> Outcome:
         if job.done():  # by the process that had the lock
             return Outcome("finished")
         describe(place)
+        write_options(place)
         with _logged(place.folder) as tell:
             _run(job, tell)
     except DiskFullError:

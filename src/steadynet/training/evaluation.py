@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -30,6 +32,7 @@ class StepEvaluation:
         self._batch = (inputs, targets)
         self._step = step
         self._evaluated = False
+        self._runs: Counter[tuple[str, int]] = Counter()
         # Dropout is the same in every evaluation: the generators start each from where the first found them.
         self._random: Any = None
 
@@ -48,10 +51,11 @@ class StepEvaluation:
         """Return the loss with `offsets` added to the parameters that they name."""
         devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
         if self._evaluated:
-            with torch.random.fork_rng(devices=devices):
+            with torch.random.fork_rng(devices=devices), _mps_kept():
                 _restore(self._random, devices)
                 return self._loss(offsets, learns=False)
-        self._random = (torch.get_rng_state(), [torch.cuda.get_rng_state(device) for device in devices])
+        mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+        self._random = (torch.get_rng_state(), [torch.cuda.get_rng_state(device) for device in devices], mps)
         self._evaluated = True
         return self._loss(offsets, learns=True)
 
@@ -69,6 +73,8 @@ class StepEvaluation:
                 )
         chosen = {name: parameters[name] for name in names}
         found = torch.autograd.grad(self(), list(chosen.values()), allow_unused=True)
+        # The graph is gone, and with it the need for its chips: the next evaluation may have their memory.
+        self._runs.clear()
         gradients: dict[str, Tensor] = {}
         for (name, parameter), gradient in zip(
             chosen.items(), cast("tuple[Tensor | None, ...]", found), strict=True
@@ -77,9 +83,12 @@ class StepEvaluation:
         return gradients
 
     def _loss(self, offsets: Mapping[str, Tensor] | None, *, learns: bool) -> Tensor:
-        forwards = StepForwards(self._setting, *self._batch, self._step, offsets, learns=learns)
+        forwards = StepForwards(
+            self._setting, *self._batch, self._step, offsets, learns=learns, runs=self._runs
+        )
         loss = self._recipe.objective.loss(forwards)
-        penalty = self._recipe.constraint.penalty(forwards.weights, self._setting.shape)
+        weights = forwards.weights
+        penalty = self._recipe.constraint.penalty(weights, self._setting.shape) if weights else None
         return loss if penalty is None else loss + penalty.to(loss.dtype)
 
 
@@ -87,6 +96,21 @@ def _restore(states: Any, devices: list[int]) -> None:
     torch.set_rng_state(states[0])
     for device, state in zip(devices, states[1], strict=True):
         torch.cuda.set_rng_state(state, device)
+    if states[2] is not None:
+        torch.mps.set_rng_state(states[2])
+
+
+@contextmanager
+def _mps_kept() -> Generator[None]:
+    """Give Apple's generator its state back, which `fork_rng` leaves to others."""
+    if not torch.backends.mps.is_available():
+        yield
+        return
+    kept = torch.mps.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.mps.set_rng_state(kept)
 
 
 def _shared(gradient: Tensor) -> Tensor:

@@ -23,7 +23,9 @@ from steadynet.loader import Loader, as_dataset
 from steadynet.mapping import check_finite
 from steadynet.nvm.device import Device
 from steadynet.recipes.recipe import Recipe
+from steadynet.recipes.step.plain import Plain
 from steadynet.replaceable import check_replaceable
+from steadynet.training.batchnorm import own_batchnorm
 from steadynet.training.callbacks import Keeper, TrainingInterrupted
 from steadynet.training.checkpoints import WholeFileIO, load_checkpoint
 from steadynet.training.forwards import Loss
@@ -115,7 +117,7 @@ def fit(
     except TypeError as error:
         raise SteadyNetError(f"fit: {error}; its settings are {', '.join(base.__dict__)}") from None
     hardware = hardware or Hardware()
-    _check_precision(chosen, hardware)
+    _check_precision(chosen, hardware, recipe)
     for name in loggers:
         if name not in LOGGERS:
             raise SteadyNetError(f"unknown logger {name!r}: known: {', '.join(LOGGERS)}")
@@ -128,8 +130,10 @@ def fit(
     example = next(iter(Loader(val_data, batch_size=2, shuffle=False)))[0]
     where = next((parameter.device for parameter in model.parameters()), None)
     example = each(lambda tensor: tensor.to(where), example)
-    was_training = model.training
-    model.train()
+    modes = [(module, module.training) for module in model.modules()]
+    # Layers that the user put into evaluation mode inside a network that trains, such as a frozen BatchNorm, stay there.
+    if not model.training:
+        model.train()
     try:
         module = TrainingModule(model, recipe, device, train_data, val_data, example, chosen, loss, augment)
         check_replaceable(model, module.setting.layout, example)
@@ -138,14 +142,20 @@ def fit(
         resumed = _resumed(keeper, resume)
         images = len(train_data)  # pyright: ignore[reportArgumentType] (checked to be sized)
         trainer = _trainer(chosen, hardware, keeper, loggers, progress, images / chosen.batch_size)
+        # What the training's own loader would refuse is refused here.
+        Loader(
+            train_data, batch_size=chosen.batch_size, workers=chosen.workers, world=max(1, trainer.world_size)
+        )
         # Last of all checks, since it may empty the folder; one process does it for all.
         if folder is not None and resumed is None and trainer.is_global_zero:
             prepare_folder(folder, overwrite=overwrite)
-        interrupted = _run(trainer, module, keeper, resumed)
+        with own_batchnorm(model):
+            interrupted = _run(trainer, module, keeper, resumed)
         # Before the first epoch has ended there is no best one: the weights as they are, and as they would be programmed.
         model.load_state_dict(keeper.best_state or module.deployed_state())
     finally:
-        model.train(was_training)
+        for layer, training in modes:
+            layer.training = training
     return FitResult(
         model=model,
         best_epoch=keeper.best_epoch,
@@ -186,12 +196,18 @@ def _resumed(keeper: Keeper, resume: bool) -> Path | None:
     return keeper.checkpoint
 
 
-def _check_precision(settings: Settings, hardware: Hardware) -> None:
+def _check_precision(settings: Settings, hardware: Hardware, recipe: Recipe) -> None:
     on_gpu = hardware.accelerator in ("gpu", "cuda") or (
         hardware.accelerator == "auto" and torch.cuda.is_available()
     )
     if settings.precision == "16" and not on_gpu:
         raise SteadyNetError("precision '16' works on GPUs only: take 'bf16' or '32' here")
+    if settings.precision == "16" and not isinstance(recipe.step, Plain):
+        # Lightning scales the loss of the one backward alone; the gradient that is taken before would underflow.
+        raise SteadyNetError(
+            f"step {type(recipe.step).__name__} takes a gradient of its own, which precision '16' does not scale: "
+            "take 'bf16' or '32'"
+        )
 
 
 def _trainer(

@@ -68,6 +68,7 @@ class StepForwards:
         step: The number of the batch since training started, which decides its chips.
         offsets: Added to the backbone's parameters of these names, without a gradient of their own.
         learns: Whether BatchNorm's statistics may learn from these forwards at all.
+        runs: How often each forward has run whose graph lives, in other evaluations of this step too.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class StepForwards:
         offsets: Mapping[str, Tensor] | None = None,
         *,
         learns: bool = True,
+        runs: Counter[tuple[str, int]] | None = None,
     ) -> None:
         self._setting = setting
         self._inputs = inputs
@@ -86,14 +88,14 @@ class StepForwards:
         self._step = step
         self._offsets = dict(offsets or {})
         self._learns = learns
-        self._runs: Counter[tuple[str, int]] = Counter()
+        self._runs: Counter[tuple[str, int]] = Counter() if runs is None else runs
         self._moved = moved_parameters(setting, self._offsets)
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """The backbone's weights that lie on devices, as they are programmed: moved, transformed, and without error."""
+        """The backbone's trainable weights on devices, as they are programmed: moved, transformed, and without error."""
         parameters = dict(self._setting.backbone.named_parameters())
-        names = [name for name in self._setting.layout.names if name in parameters]
+        names = [n for n in self._setting.layout.names if n in parameters and parameters[n].requires_grad]
         return {name: self._moved.get(name, parameters[name]) for name in names}
 
     @property
@@ -117,6 +119,7 @@ class StepForwards:
         pass_: int = 0,
         sigma_d: float | None = None,
         raised: Sequence[str] = (),
+        ideal: bool = False,
         update_batchnorm: bool = True,
         taps: Sequence[Tap] = (),
         recompute: bool = False,
@@ -124,13 +127,20 @@ class StepForwards:
         """Run the backbone on a chip of its own.
 
         Raises:
-            SteadyNetError: If feature maps are asked of a forward that keeps none, `raised` has no `sigma_d` to raise to,
-                or one of its patterns matches nothing that lies on devices.
+            SteadyNetError: If both `ideal` and errors are asked for, feature maps of a forward that keeps none, `raised`
+                has no `sigma_d` to raise to, or one of its patterns matches nothing that lies on devices.
         """
         if recompute and taps:
             raise SteadyNetError("a recomputed forward keeps no feature maps: leave out taps, or recompute")
-        programmings = self._programmings(sigma_d, raised)
-        chips = self._setting.chips.count if programmings else 1
+        if ideal and (sigma_d is not None or raised):
+            raise SteadyNetError("an ideal chip has no errors: leave out sigma_d and raised, or ideal")
+        setting = self._setting
+        programmings = (
+            [((setting.trained or setting.deployed).ideal, setting.layout)]
+            if ideal
+            else self._programmings(sigma_d, raised)
+        )
+        chips = setting.chips.count if programmings else 1
         passes = [
             self._forward(
                 inputs, chip, programmings, pass_, update_batchnorm and self._learns, taps, recompute
@@ -261,6 +271,8 @@ def moved_parameters(setting: Setting, offsets: Mapping[str, Tensor]) -> dict[st
                     f"{name} is computed by a parametrisation, whose parts a step such as SAM or AWP would move apart: "
                     "take step 'plain'"
                 )
+            continue
+        if not parameters[name].requires_grad:
             continue
         weight = moved.get(name, parameters[name])
         programmed = setting.constraint.transform(name, weight, setting.shape)

@@ -24,7 +24,7 @@ from steadynet.recipes.recipe import Recipe
 from steadynet.training.checkpoints import check_same_training, plain
 from steadynet.training.evaluation import StepEvaluation
 from steadynet.training.forwards import Loss, Setting, check_chips, moved_parameters
-from steadynet.training.optimizers import optimizers
+from steadynet.training.optimizers import check_optimizer, optimizers
 from steadynet.training.settings import Settings
 
 
@@ -78,7 +78,8 @@ class TrainingModule(pl.LightningModule):
         self.backbone = backbone
         mapped = layout(backbone, device)
         parameters = dict(backbone.named_parameters())
-        self._on_devices = tuple(name for name in mapped.names if name in parameters)
+        # A weight that the user froze stays as it is: no constraint moves it.
+        self._on_devices = tuple(n for n in mapped.names if n in parameters and parameters[n].requires_grad)
         computed = [name for name in mapped.names if name not in parameters]
         if computed and not isinstance(recipe.constraint, NoConstraint):
             raise SteadyNetError(
@@ -95,7 +96,8 @@ class TrainingModule(pl.LightningModule):
         check_chips(recipe.variation.chips, settings.batch_size)
         trained = recipe.variation.device(device)
         recipe.objective.check(trained.sigma_d if trained else 0.0)
-        self.shape = recipe.constraint.setup(self.weights, trained.sigma_d if trained else 0.0)
+        self.shape = recipe.constraint.setup(self.weights, trained.sigma_d if trained else 0.0, mapped)
+        check_optimizer(settings, has_rates=bool(recipe.constraint.rates(self.shape)))
         self.setting = Setting(
             backbone=backbone,
             parts=self.parts,
@@ -128,7 +130,7 @@ class TrainingModule(pl.LightningModule):
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """The backbone's weights that lie on devices, as they are trained: what constraints project."""
+        """The backbone's trainable weights that lie on devices, as they are trained: what constraints project."""
         parameters = dict(self.backbone.named_parameters())
         return {name: parameters[name] for name in self._on_devices}
 
@@ -145,7 +147,8 @@ class TrainingModule(pl.LightningModule):
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         constraint, weights = self.recipe.constraint, self.weights
         rates = [(weights[name], rate) for name, rate in constraint.rates(self.shape).items()]
-        return optimizers(trained, self.settings, self._steps, constraint.pace, rates)
+        learned = list(self.shape.parameters())
+        return optimizers(trained, self.settings, self._steps, constraint.pace, rates, learned)
 
     def train_dataloader(self) -> Loader:
         """Return the training batches; their order is a function of (seed, epoch, batch)."""
@@ -239,9 +242,9 @@ class TrainingModule(pl.LightningModule):
 
     def _shared_loss_sum(self) -> float:
         """Return the sum of this epoch's losses so far, the mean of all processes: their shares are equal."""
-        # One transfer from the device for many steps: the sum is kept as a float in step order.
+        # One transfer from the device for many steps: the sum is kept as a float in step order. MPS has no float64.
         if self._pending:
-            for loss in cast("list[float]", torch.stack(self._pending).double().tolist()):
+            for loss in cast("list[float]", torch.stack(self._pending).cpu().double().tolist()):
                 self._loss_sum += loss
                 self._loss_count += 1
         self._pending.clear()

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 from steadynet.errors import SteadyNetError, check_choice, check_number
-from steadynet.nvm.quantize import SCALES, Scale
 from steadynet.recipes.base import FreeWeights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from steadynet.mapping import Layout
+    from steadynet.nvm.matrix import Matrix
+    from steadynet.recipes.constraint.state import Remembered
+
+ClipScale = Literal["tensor", "channel"]
+CLIP_SCALES: tuple[ClipScale, ...] = ("tensor", "channel")
 
 
 @dataclass(frozen=True)
@@ -36,13 +42,13 @@ class Clip(FreeWeights):
     """
 
     alpha: float = 2.5
-    per: Scale = "tensor"
+    per: ClipScale = "tensor"
     start: float | None = None
     until: float = 0.5
 
     def __post_init__(self) -> None:
         check_number("clip (alpha)", self.alpha, above=1)
-        check_choice("clip_per", self.per, SCALES)
+        check_choice("clip_per", self.per, CLIP_SCALES)
         if self.start is not None:
             check_number("clip_start", self.start, above=0)
             if self.start <= self.alpha:
@@ -58,23 +64,34 @@ class Clip(FreeWeights):
             return self.alpha
         return self.start + (self.alpha - self.start) * min(1.0, progress / self.until)
 
+    def setup(self, weights: Mapping[str, Tensor], sigma_d: float, layout: Layout | None = None) -> nn.Module:
+        """Return the module that remembers which dimension of each weight counts its outputs."""
+        from steadynet.recipes.constraint.state import Remembered
+
+        return Remembered({}, layout=layout)
+
     def project(self, weights: Mapping[str, Tensor], progress: float, state: nn.Module) -> None:
         """Clip each tensor in place; one without spread is left alone."""
         import torch
 
+        kept = cast("Remembered", state)
         with torch.no_grad():
-            for weight in weights.values():
-                bound = self.at(progress) * spread(weight, self.per)
+            for name, weight in weights.items():
+                bound = self.at(progress) * spread(weight, self.per, kept.matrix(name))
                 # Equal weights have no std to clip at; inf leaves them as they are.
                 bound = torch.where(bound > 0, bound, torch.full_like(bound, torch.inf))
                 weight.clamp_(-bound, bound)
 
 
-def spread(weight: Tensor, per: Scale) -> Tensor:
-    """Return the std of a weight about its mean: of shape (), or [C, 1, …, 1] by output channel.
+def spread(weight: Tensor, per: ClipScale, matrix: Matrix | None = None) -> Tensor:
+    """Return the std of a weight about its mean: of shape (), or one for each output channel that broadcasts to the weight.
 
-    A tensor of fewer than two dimensions has one std all the same.
+    A tensor of fewer than two dimensions has one std all the same. Without a matrix outputs are the first dimension.
     """
+    from steadynet.nvm.matrix import PLAIN
+    from steadynet.recipes.constraint.state import by_output, over_outputs
+
     if per == "tensor" or weight.dim() < 2:
         return weight.std(correction=0)
-    return weight.flatten(1).std(dim=1, correction=0).view(-1, *[1] * (weight.dim() - 1))
+    lies = matrix or PLAIN
+    return over_outputs(by_output(weight, lies).std(dim=1, correction=0), weight, lies)

@@ -12,6 +12,7 @@ from steadynet.recipes.base import FreeWeights
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from steadynet.mapping import Layout
     from steadynet.recipes.constraint.state import Remembered
 
 
@@ -44,7 +45,7 @@ class LearnedRange(FreeWeights):
         check_number("learned_range (start)", self.start, above=0)
         check_number("range_strength", self.strength, at_least=0)
 
-    def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
+    def setup(self, weights: Mapping[str, Tensor], sigma_d: float, layout: Layout | None = None) -> nn.Module:
         """Return the module that holds log r of each tensor.
 
         Raises:

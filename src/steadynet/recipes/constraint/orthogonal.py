@@ -13,6 +13,8 @@ from steadynet.recipes.base import FreeWeights
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from steadynet.mapping import Layout
+    from steadynet.nvm.matrix import Matrix
     from steadynet.recipes.constraint.state import Remembered
 
 
@@ -59,28 +61,30 @@ class Orthogonal(FreeWeights):
         square = (sigma_d if self.sigma is None else self.sigma) ** 2
         return self.lipschitz / (math.exp(square / 2) + 3 * math.sqrt(math.expm1(square) * math.exp(square)))
 
-    def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
+    def setup(self, weights: Mapping[str, Tensor], sigma_d: float, layout: Layout | None = None) -> nn.Module:
         """Return the module that remembers λ² of each weight."""
         import torch
 
         from steadynet.recipes.constraint.state import Remembered
 
-        return Remembered({name: torch.tensor(self.radius(sigma_d) ** 2) for name in weights})
+        squares = {name: torch.tensor(self.radius(sigma_d) ** 2) for name in weights}
+        return Remembered(squares, layout=layout)
 
     def penalty(self, weights: Mapping[str, Tensor], state: nn.Module) -> Tensor | None:
         """Return strength · Σ ‖WᵀW − λ²I‖²_F, computed in float32 or wider."""
         import torch
 
         squares = cast("Remembered", state)
-        return (
-            self.strength * torch.stack([_distance(w, squares.of(name)) for name, w in weights.items()]).sum()
-        )
+        distances = [_distance(w, squares.of(n), squares.matrix(n)) for n, w in weights.items()]
+        return self.strength * torch.stack(distances).sum()
 
 
-def _distance(weight: Tensor, square: Tensor) -> Tensor:
+def _distance(weight: Tensor, square: Tensor, matrix: Matrix) -> Tensor:
     import torch
 
-    rows = weight.flatten(1) if weight.dim() > 1 else weight.view(1, -1)
+    from steadynet.recipes.constraint.state import by_output
+
+    rows = by_output(weight, matrix)
     with torch.autocast(rows.device.type, enabled=False):
         wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
         small = wide if wide.shape[0] <= wide.shape[1] else wide.T

@@ -12,6 +12,7 @@ from steadynet.recipes.base import FreeWeights
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from steadynet.mapping import Layout
     from steadynet.recipes.constraint.state import Remembered
 
 
@@ -52,7 +53,7 @@ class Peak(FreeWeights):
             return {}
         return {name: self.stride * float(size) for name, size in cast("Remembered", state).named()}
 
-    def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
+    def setup(self, weights: Mapping[str, Tensor], sigma_d: float, layout: Layout | None = None) -> nn.Module:
         """Return the module that remembers s of each tensor.
 
         Raises:

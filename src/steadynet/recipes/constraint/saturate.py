@@ -12,6 +12,7 @@ from steadynet.recipes.base import FreeWeights
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from steadynet.mapping import Layout
     from steadynet.recipes.constraint.state import Remembered
 
 
@@ -34,7 +35,7 @@ class Saturate(FreeWeights):
     def __post_init__(self) -> None:
         check_number("saturate (tau)", self.tau, above=0)
 
-    def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
+    def setup(self, weights: Mapping[str, Tensor], sigma_d: float, layout: Layout | None = None) -> nn.Module:
         """Return the module that remembers s of each tensor.
 
         Raises:

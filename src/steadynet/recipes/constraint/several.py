@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING
 
 from steadynet.errors import SteadyNetError
 from steadynet.recipes.base import Constraint
+from steadynet.recipes.constraint.clip import Clip
+from steadynet.recipes.constraint.learned_range import LearnedRange
+from steadynet.recipes.constraint.peak import Peak
+from steadynet.recipes.constraint.saturate import Saturate
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from steadynet.mapping import Layout
+
+# Each sets the range of the weights.
+_BOUNDS = (Clip, Peak, Saturate, LearnedRange)
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,7 @@ class Several:
         constraints: Two or more, of different classes.
 
     Raises:
-        SteadyNetError: If there are fewer than two, one is none, or two are of one class.
+        SteadyNetError: If there are fewer than two, one is none, two are of one class, or two bound the weights.
     """
 
     constraints: tuple[Constraint, ...] = ()
@@ -40,6 +49,11 @@ class Several:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise SteadyNetError(f"several constraints hold {twice[0]} twice: give it once")
+        bounds = [type(c).__name__ for c in self.constraints if isinstance(c, _BOUNDS)]
+        if len(bounds) > 1:
+            raise SteadyNetError(
+                f"{bounds[0]} and {bounds[1]} contradict each other: both bound the weights, so take one"
+            )
 
     @property
     def pace(self) -> float:
@@ -63,11 +77,11 @@ class Several:
             found |= given
         return found
 
-    def setup(self, weights: Mapping[str, Tensor], sigma_d: float) -> nn.Module:
+    def setup(self, weights: Mapping[str, Tensor], sigma_d: float, layout: Layout | None = None) -> nn.Module:
         """Return the states of all, in a list."""
         from torch import nn
 
-        return nn.ModuleList([constraint.setup(weights, sigma_d) for constraint in self.constraints])
+        return nn.ModuleList([constraint.setup(weights, sigma_d, layout) for constraint in self.constraints])
 
     def transform(self, name: str, weight: Tensor, state: nn.Module) -> Tensor:
         """Return what all transforms make of the weight."""

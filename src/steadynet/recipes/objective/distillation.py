@@ -96,6 +96,9 @@ class Distillation:
     def _taught(self, forwards: Forwards) -> Tensor:
         if self.teacher != SELF:
             return forwards.part("teacher", forwards.inputs, noisy=self.teacher_noise)
-        clean = forwards.sigma_d if self.teacher_noise else 0.0
         # A pass of its own: the student's errors are not the teacher's.
-        return forwards.backbone(pass_=1, sigma_d=clean, update_batchnorm=False).output / self.temperature
+        if self.teacher_noise:
+            taught = forwards.backbone(pass_=1, sigma_d=forwards.sigma_d, update_batchnorm=False)
+        else:
+            taught = forwards.backbone(pass_=1, ideal=True, update_batchnorm=False)
+        return taught.output / self.temperature

@@ -51,7 +51,7 @@ class OVF:
             all, as the paper says. The authors' code raises the stem and the last layer of ResNet-18 alone:
             ("conv.weight", "fc.weight") here.
         memory: "fast" keeps all N + 1 forwards until the backward; "lean" keeps none of them and computes each
-            again when the backward comes to it, which takes a third more time and the memory of about one
+            again when the backward comes to it, which takes about a fifth more time and the memory of about one
             forward. Gradients and statistics are the same, so a training may go on with the other one.
 
     Raises:

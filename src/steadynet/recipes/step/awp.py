@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from steadynet.errors import check_number
+from steadynet.errors import SteadyNetError, check_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,11 +37,20 @@ class AWP:
         check_number("awp_gamma", self.gamma, above=0)
 
     def loss(self, evaluation: Evaluation) -> Tensor:
-        """Return the loss at W + v."""
+        """Return the loss at W + v.
+
+        Raises:
+            SteadyNetError: If no trainable weight lies on devices, so that there is nothing to move.
+        """
         import torch
 
         weights = evaluation.parameters
-        gradient = evaluation.gradient([name for name in weights if name in evaluation.on_devices])
+        names = [name for name in weights if name in evaluation.on_devices]
+        if not names:
+            raise SteadyNetError(
+                "AWP moves the trainable weights that lie on devices, and there are none: take step 'plain' or 'sam'"
+            )
+        gradient = evaluation.gradient(names)
         offsets: dict[str, Tensor] = {}
         with torch.no_grad():
             for name, up in gradient.items():
