@@ -200,3 +200,38 @@ def test_what_hands_over_takes_folded_networks_alone() -> None:
             call()
     with pytest.raises(SteadyNetError, match="fold_bn must be True or False, got 1"):
         Device(fold_bn=1)  # type: ignore[arg-type]
+
+
+class Sequence(nn.Module):
+    """A linear layer on [N, L, C], whose norm goes over L."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 5)
+        self.bn = nn.BatchNorm1d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bn(self.fc(x)).mean(1)
+
+
+class Shared(nn.Module):
+    """Two layers of one weight, each with a norm of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.b.weight = self.a.weight
+        self.na, self.nb = nn.BatchNorm1d(4), nn.BatchNorm1d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.nb(self.b(torch.relu(self.na(self.a(x)))))
+
+
+def test_a_norm_of_another_dimension_is_not_folded() -> None:
+    with pytest.raises(SteadyNetError, match="bn normalises another dimension than the outputs of fc"):
+        fold_batchnorm(Sequence())
+
+
+def test_one_weight_before_two_norms_is_refused() -> None:
+    with pytest.raises(SteadyNetError, match=r"a.weight is tied to b.weight, and BatchNorm behind them"):
+        layout(Shared(), DEVICE)

@@ -304,3 +304,12 @@ def test_what_hooks_make_of_a_layers_output_comes_after_its_crossbars() -> None:
     )
     assert torch.allclose(divided(x), plain(x) / 16, rtol=1e-6)
     assert not torch.allclose(plain(x), net(x), rtol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_layer_in_halves_is_cut_into_crossbars(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    net = nn.Linear(600, 32).to(dtype)
+    x = torch.randn(64, 600).to(dtype)
+    found = with_converters(net, Device(tile=(256, 256)), x, Converters(8, 12))(x)
+    torch.testing.assert_close(found.float(), net(x).float(), rtol=0.1, atol=0.1)

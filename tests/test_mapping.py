@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -15,6 +17,7 @@ from steadynet.mapping import check_finite, layout
 from steadynet.models import build
 from steadynet.montecarlo import monte_carlo
 from steadynet.nvm.device import Device
+from steadynet.nvm.effects.stuck import Stuck
 from steadynet.nvm.variation import Gaussian
 from steadynet.recipes import recipe
 from steadynet.training import fit
@@ -280,3 +283,48 @@ def test_each_tile_has_a_scale_of_its_own() -> None:
             own, found = (m[row : row + 10, column : column + 2] for m in (weights, rows))
             step = float(own.abs().max()) / 255
             torch.testing.assert_close(found, (own / step).round() * step)
+
+
+class Tied(nn.Module):
+    """An embedding whose weight is held under another name first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        e = nn.Embedding(6, 4)
+        self.w = e.weight
+        self.e = e
+        self.out = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.e(x).mean(1))
+
+
+def test_a_tied_weight_lies_as_the_layer_that_computes_with_it_has_it() -> None:
+    (tied, _) = layout(Tied()).mapped
+    assert (tied.name, tied.aliases, tied.kind) == ("w", ("e.weight",), "embedding")
+    assert tied.matrix.input_major
+
+
+def test_faults_of_what_does_not_lie_on_devices_are_refused(tmp_path: Path) -> None:
+    def device(**arrays: np.ndarray[Any, Any]) -> Device:
+        np.savez(tmp_path / "f.npz", **arrays)
+        return Device(variation=Gaussian(0.0) + Stuck(map=str(tmp_path / "f.npz")))
+
+    net, none = Tied(), np.zeros((1, 4, 3, 4), dtype=np.int8)
+    assert layout(net, device(**{"out.weight": none})).names == ("w", "out.weight")
+    with pytest.raises(SteadyNetError, match=r"unknown tensor in the fault map 'module.out.weight'"):
+        layout(net, device(**{"module.out.weight": none}))
+    with pytest.raises(SteadyNetError, match=r"the fault map tells of e.weight, which is tied to w"):
+        layout(net, device(**{"e.weight": none}))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("tile", 256, "tile must be rows and columns"),
+        ("include", None, "include must be a list of name patterns"),
+    ],
+)
+def test_a_device_of_what_is_none_is_refused(field: str, value: Any, message: str) -> None:
+    with pytest.raises(SteadyNetError, match=message):
+        Device(**{field: value})

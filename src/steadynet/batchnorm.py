@@ -118,6 +118,12 @@ def _check(layer: nn.Module, norm: nn.Module, layer_name: str, norm_name: str) -
         raise SteadyNetError(
             f"{norm_name} keeps no running statistics, so it cannot be folded: leave out fold_bn"
         )
+    if isinstance(layer, nn.Linear) and layer.out_features != cast("nn.BatchNorm1d", norm).num_features:
+        # On [N, L, C] BatchNorm1d normalises L.
+        raise SteadyNetError(
+            f"{norm_name} normalises another dimension than the outputs of {layer_name}, so it cannot be folded into it: leave "
+            "out fold_bn"
+        )
     if isinstance(layer, _TRANSPOSED) and layer.groups > 1:
         raise SteadyNetError(
             f"{layer_name} is a grouped transposed convolution, whose channels BatchNorm cannot be folded into: leave out fold_bn"

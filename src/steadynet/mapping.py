@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -191,7 +191,11 @@ def layout(
             kind, reason = None, f"its dtype {parameter.dtype} is no floating point"
         shape = tuple(parameter.shape)
         if kind:
-            mapped.append(_mapped(all_names, kind, places[0][1], parameter, device))
+            # The layer that computes with it says how it lies, not whoever holds it first.
+            owner = next(
+                (own for (_, own, _), (rule, _) in zip(places, verdicts, strict=True) if rule), places[0][1]
+            )
+            mapped.append(_mapped(all_names, kind, owner, parameter, device))
         else:
             digital.append(DigitalTensor(all_names[0], shape, reason))
     for name, (owner, key) in computed_places(model).items():
@@ -202,13 +206,45 @@ def layout(
         mapped.append(_mapped((name,), kind, owner, evaluated(owner, key), device))
     if device.fold_bn and mapped:
         norms = folded_pairs(model)
-        mapped = [dataclasses.replace(tensor, norm=norms.get(tensor.name)) for tensor in mapped]
+        mapped = [dataclasses.replace(tensor, norm=_norm_of(tensor, norms)) for tensor in mapped]
     if not mapped and not allow_none:
         raise SteadyNetError(
             f"{type(model).__name__} has no weight that lies on devices ({len(digital)} parameters stay digital): "
             "name some by Device(include=[…]) or --include"
         )
-    return Layout(tuple(mapped), tuple(digital))
+    found = Layout(tuple(mapped), tuple(digital))
+    if not allow_none:
+        _check_faults(found, device)
+    return found
+
+
+def _norm_of(tensor: MappedTensor, norms: Mapping[str, str]) -> str | None:
+    """Return the BatchNorm that is folded into a tensor.
+
+    Raises:
+        SteadyNetError: If layers that share it have norms of their own: chips would hold two different weights.
+    """
+    own = {norms.get(name) for name in (tensor.name, *tensor.aliases)}
+    if len(own) > 1:
+        raise SteadyNetError(
+            f"{tensor.name} is tied to {', '.join(tensor.aliases)}, and BatchNorm behind them makes different weights of it: "
+            "leave out fold_bn"
+        )
+    return own.pop()
+
+
+def _check_faults(found: Layout, device: Device) -> None:
+    """Raise `SteadyNetError` if a device has faults of a tensor that does not lie on devices: they would be left out."""
+    for effect in device.effects:
+        names: tuple[str, ...] = getattr(effect, "tensors", ())
+        for name in names:
+            owner = next((t.name for t in found.mapped if name in t.aliases), None)
+            if owner is not None:
+                raise SteadyNetError(
+                    f"the fault map tells of {name}, which is tied to {owner}: give its faults by that name"
+                )
+            if name not in found.names:
+                raise unknown("tensor in the fault map", name, found.names)
 
 
 def matching(layout: Layout, patterns: Sequence[str], what: str) -> frozenset[str]:

@@ -75,6 +75,7 @@ class Source:
         where: The torch device where numbers are drawn.
         mirrored: Whether every normal has the other sign.
         read: Number of the chip's reading; the errors of programming are the same at each.
+        among: Which of the device's effects that draw alike; the first is 0.
         matrix: How the tensor lies on crossbars, for errors that its columns have in common; outputs are its first dimension if
             None.
     """
@@ -88,6 +89,7 @@ class Source:
     mirrored: bool = False
     read: int = 0
     matrix: Matrix | None = None
+    among: int = 0
 
     def on(self, matrix: Matrix) -> Source:
         """Return the same source for a tensor that lies on crossbars so."""
@@ -95,11 +97,14 @@ class Source:
 
     def generator(self, of: str = "") -> torch.Generator:
         """Return the generator of the tensor's own errors: those of programming, or of an effect that is named."""
-        return self._generator(f"{self.name}\x1f{of}" if of else self.name)
+        return self._generator(f"{self.name}\x1f{self._own(of)}" if of else self.name)
 
     def chip_generator(self, of: str) -> torch.Generator:
         """Return the generator of what all tensors of the chip share."""
-        return self._generator(f"\x1f{of}")
+        return self._generator(f"\x1f{self._own(of)}")
+
+    def _own(self, of: str) -> str:
+        return f"{of}\x1f{self.among}" if self.among else of
 
     @property
     def sign(self) -> int:

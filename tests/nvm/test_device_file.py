@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from steadynet.errors import SteadyNetError
+from steadynet.nvm.composed import Composed
 from steadynet.nvm.conductance_law import Measured, Polynomial, Saturating
 from steadynet.nvm.device import Device
 from steadynet.nvm.device_file import EFFECTS, LAWS, named_device, read_device, save_device
@@ -69,6 +70,21 @@ def test_a_fault_map_lies_beside_its_device(tmp_path: Path) -> None:
     )
     device = Device(variation=read_device(tmp_path / "d.yaml").variation)
     assert device.effects == (Stuck(map=str(tmp_path / "faults.npz")),)
+
+
+def test_a_relative_fault_map_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "devs").mkdir()
+    np.savez("devs/faults.npz", w=np.zeros((1, 4, 2), dtype=np.int8))
+    made = Preset("mine", "", Gaussian(0.1) + Stuck(map="devs/faults.npz"), "")
+    save_device(made, Path("devs/a.yaml"))
+    read = read_device(Path("devs/a.yaml"))
+    assert isinstance(read.variation, Composed)
+    (stuck,) = read.variation.effects
+    assert isinstance(stuck, Stuck)
+    assert stuck.digest == Stuck(map="devs/faults.npz").digest
+    save_device(read, Path("b.yaml"))
+    assert Device(variation=read_device(Path("b.yaml")).variation).effects
 
 
 GOOD: dict[str, Any] = {

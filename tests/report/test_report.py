@@ -83,6 +83,9 @@ def test_convergence_is_judged_against_vanillas_same_seeds() -> None:
     rows = [row("vanilla", 0, clean_accuracy=0.99), row("vanilla", 1, clean_accuracy=0.80)]
     assert summarise([*rows, row("noise", 1, clean_accuracy=0.79)])[-1].converged is True
     assert summarise([*rows, row("noise", 0, clean_accuracy=0.79)])[-1].converged is False
+    # A seed that vanilla was not trained with says nothing.
+    more = [rows[0], row("noise", 0, clean_accuracy=0.99), row("noise", 1, clean_accuracy=0.93)]
+    assert summarise(more)[-1].converged is True
 
 
 def test_vanilla_is_the_measure_by_its_best_sigma_and_never_marked() -> None:

@@ -8,6 +8,8 @@ for each reading.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
@@ -70,6 +72,11 @@ class DeviceEffect:
     """An effect that each device has for itself, once a chip; effects that differ override what differs."""
 
     @property
+    def draws_as(self) -> str:
+        """What its random numbers are called; effects of one device that share this name draw apart all the same."""
+        return type(self).__name__
+
+    @property
     def per_weight(self) -> bool:
         """False: it is no law of whole weights."""
         return False
@@ -89,6 +96,17 @@ class DeviceEffect:
     ) -> Tensor:
         """Raise `SteadyNetError`: there is no such law."""
         raise SteadyNetError(f"{type(self).__name__} is no law of whole weights")
+
+
+def numbered(effects: Sequence[Effect]) -> tuple[tuple[int, Effect], ...]:
+    """Return the effects, each with how many before it draw under the same name: `Read(0.03) + Read(0.04)` err apart."""
+    seen: Counter[str] = Counter()
+    found: list[tuple[int, Effect]] = []
+    for effect in effects:
+        name = str(getattr(effect, "draws_as", type(effect).__name__))
+        found.append((seen[name], effect))
+        seen[name] += 1
+    return tuple(found)
 
 
 @dataclass(frozen=True)

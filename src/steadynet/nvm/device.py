@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, cast
 
 from steadynet.errors import SteadyNetError, check_choice, check_integer, check_number
 from steadynet.nvm.composed import Composed, Effect
@@ -17,6 +17,8 @@ from steadynet.nvm.variation import Gaussian, Variation
 from steadynet.nvm.weight_law import WeightLaw
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 Path = Literal["weight", "device"]
@@ -84,7 +86,7 @@ class Device:
         if self.on_off_ratio is not None:
             check_number("on_off_ratio", self.on_off_ratio, above=1)
         tile = self.tile
-        if isinstance(tile, str) or len(tile) != 2:
+        if not isinstance(tile, tuple | list) or len(tile) != 2:
             raise SteadyNetError(f"tile must be rows and columns of a crossbar, got {tile!r}")
         for what, value in zip(("tile's rows", "tile's columns"), tile, strict=True):
             check_integer(what, value, at_least=1)
@@ -98,10 +100,11 @@ class Device:
             if not isinstance(value := getattr(self, what), bool):
                 raise SteadyNetError(f"{what} must be True or False, got {value!r}")
         for what in ("include", "exclude"):
-            patterns = getattr(self, what)
-            if isinstance(patterns, str) or not all(isinstance(pattern, str) for pattern in patterns):
-                raise SteadyNetError(f"{what} must be a list of name patterns, got {patterns!r}")
-            object.__setattr__(self, what, tuple(patterns))
+            given: object = getattr(self, what)
+            patterns = tuple(cast("Sequence[object]", given)) if isinstance(given, tuple | list) else (None,)
+            if not all(isinstance(pattern, str) for pattern in patterns):
+                raise SteadyNetError(f"{what} must be a list of name patterns, got {given!r}")
+            object.__setattr__(self, what, patterns)
         # A class has the attributes of its instances, its default sigma_d among them.
         if isinstance(self.variation, type) or not isinstance(self.variation, Variation):
             raise SteadyNetError(

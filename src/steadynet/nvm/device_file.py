@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -135,7 +136,7 @@ def save_device(device: Preset, path: Path | str) -> None:
         told["on_off_ratio"] = device.given_ratio
     told["law"] = _plain(device.law, LAWS)
     if effects:
-        told["effects"] = [_plain(effect, EFFECTS) for effect in effects]
+        told["effects"] = [_beside(_plain(effect, EFFECTS), Path(path).parent) for effect in effects]
     write_text_atomically(
         Path(path),
         yaml.safe_dump(told, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120),
@@ -171,6 +172,14 @@ def _made(path: Path, where: str, told: Any, classes: Mapping[str, type]) -> Any
         return classes[name](**{key: _hashable(value) for key, value in given.items()})
     except (SteadyNetError, TypeError, ValueError) as error:
         raise SteadyNetError(f"{path}: {where}: {error}") from error
+
+
+def _beside(told: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return an entry with the path of a map as it is from the device file's folder, where it will be looked for."""
+    given = told.get("map")
+    if isinstance(given, str) and not Path(given).is_absolute():
+        told["map"] = os.path.relpath(given, folder)
+    return told
 
 
 def _hashable(value: Any) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from steadynet.errors import SteadyNetError
+from steadynet.nvm.composed import numbered
 from steadynet.nvm.device_law import DeviceLaw
 from steadynet.nvm.normals import standard_normal
 from steadynet.nvm.slicing import slice_levels
@@ -80,8 +82,8 @@ class Devices:
             ]
         )
         self._targets = self._conductances(self._levels.to(torch.float32))
-        effects = device.effects
-        first = next((i for i, effect in enumerate(effects) if effect.per_read), len(effects))
+        effects = numbered(device.effects)
+        first = next((i for i, (_, effect) in enumerate(effects) if effect.per_read), len(effects))
         self._fixed, self._read = effects[:first], effects[first:]
 
     def settle(self, source: Source) -> Settled:
@@ -106,10 +108,11 @@ class Devices:
         read = self._after(self._read, settled, source)
         return self._held(read.x) * read.scale - self._codes
 
-    def _after(self, effects: Sequence[Effect], settled: Settled, source: Source) -> Settled:
+    def _after(self, effects: Sequence[tuple[int, Effect]], settled: Settled, source: Source) -> Settled:
         x, scale = settled.x, settled.scale
-        for effect in effects:
-            after = effect.on_devices(x, self._targets, self._device, source)
+        for among, effect in effects:
+            own = dataclasses.replace(source, among=among)
+            after = effect.on_devices(x, self._targets, self._device, own)
             if after.shape != x.shape:
                 raise SteadyNetError(
                     f"{type(effect).__name__} returned conductances of shape {tuple(after.shape)}, not {tuple(x.shape)}"

@@ -8,11 +8,13 @@ weights are programmed many times, `Target` holds what never changes: the clean 
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.code_tables import code_shift, code_std
+from steadynet.nvm.composed import numbered
 from steadynet.nvm.device_path import Devices, Settled, device_errors
 from steadynet.nvm.matrix import PLAIN, Matrix
 from steadynet.nvm.normals import standard_normal
@@ -192,10 +194,11 @@ class Target:
     def _effects(self, weights: Tensor, source: Source, *, per_read: bool) -> Tensor:
         """Return the weights after the effects that stay, or after those from the first on that is new at each reading."""
         seen = False
-        for effect in self.device.effects:
+        for among, effect in numbered(self.device.effects):
             seen = seen or effect.per_read
             if seen == per_read:
-                weights = effect.on_weights(weights, self.clean, self.unit, self.device, source)
+                own = dataclasses.replace(source, among=among)
+                weights = effect.on_weights(weights, self.clean, self.unit, self.device, own)
         return weights
 
 

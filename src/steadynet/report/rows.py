@@ -107,7 +107,7 @@ def summarise(rows: Sequence[Row]) -> tuple[Cell, ...]:
                 metrics={
                     name: found for name in METRICS if (found := estimate_of(members, name)) is not None
                 },
-                converged=_converged(recipe, clean, seeds, rows),
+                converged=_converged(recipe, members, rows),
             )
         )
     return tuple(cells)
@@ -146,19 +146,23 @@ def training_caption(cells: Sequence[Cell]) -> str:
     return f"trained at sigma_d {', '.join(f'{value:g}' for value in trained)}"
 
 
-def _converged(recipe: str, clean: float, seeds: Sequence[int], rows: Sequence[Row]) -> bool | None:
-    """Return whether `clean` reaches what the reference reaches in as many steps, with the same seeds.
+def _converged(recipe: str, members: Sequence[Row], rows: Sequence[Row]) -> bool | None:
+    """Return whether a recipe's clean accuracy reaches what the reference reaches in as many steps, over the seeds of both.
 
     The reference's epochs are chosen on noisy chips too, at large σ_d by chance: its best σ_d counts.
     """
     if recipe == REFERENCE:
         return True
-    best: dict[int, float] = {}
+    own = {
+        row["seed"]: float(row["clean_accuracy"]) for row in members if row.get("clean_accuracy") is not None
+    }
+    seeds, best = own.keys(), dict[int, float]()
     for row in rows:
         if row["recipe"] == REFERENCE and row["seed"] in seeds and row.get("clean_accuracy") is not None:
             best[row["seed"]] = max(best.get(row["seed"], 0.0), float(row["clean_accuracy"]))
     if not best:
         return None
+    clean = sum(own[seed] for seed in best) / len(best)
     return clean >= sum(best.values()) / len(best) - CONVERGED_WITHIN - 1e-9
 
 

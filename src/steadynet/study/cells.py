@@ -12,45 +12,30 @@ import itertools
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.device import Device
+from steadynet.recipes.objective.distillation import SELF, Distillation
 from steadynet.study.code_version import Code, testing_code, training_code
 from steadynet.study.definition import SIGMA_D, Study
 from steadynet.study.flat import INIT_FROM, RUN_OPTIONS, Label, Training, merged, start_of, training_of
+from steadynet.study.teachers import weights_digest
+from steadynet.study.wanted import Wanted, device_told
 
-Split = Literal["test", "validation"]
 # Options of data that no training depends on.
 _WHERE = ("data_root", "test_images")
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A test of a trained network: chips, the images that they see, and whether logits are calibrated for them."""
-
-    sigma_d: float
-    draws: int
-    seed: int
-    batch_size: int
-    split: Split = "test"
-    calibrated: bool = False
-
-    def plain(self) -> dict[str, Any]:
-        """Return it as plain types, without what is not asked for: what was tested without stays the test that it was."""
-        told = dataclasses.asdict(self)
-        if not self.calibrated:
-            del told["calibrated"]
-        return told
-
-
-@dataclass(frozen=True)
 class Point:
-    """One point of a study's grid: its labels, and at which σ_d its network is tested."""
+    """One point of a study's grid: its labels, at which σ_d its network is tested, and on which device if not the training's."""
 
     study: str
     labels: Mapping[str, Label]
     sigma_d: tuple[float, ...]
+    device: Device | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +64,10 @@ class Cell:
         made = self.training
         recipe = made.recipe.identity()
         del recipe["name"]
+        teacher = recipe["objective"].get("teacher")
+        if isinstance(made.recipe.objective, Distillation) and teacher != SELF:
+            # What it knows decides, and not where it lies.
+            recipe["objective"]["teacher"] = weights_digest(Path(str(teacher))) or teacher
         described = {
             "data": {
                 f.name: getattr(made.data, f.name)
@@ -87,7 +76,7 @@ class Cell:
             }
             | {"data": made.data.data.partition(":")[0]},
             "model": {"name": made.model.model, "options": _plain_numbers(made.model.model_options)},
-            "device": _device(made.device),
+            "device": device_told(made.device),
             "recipe": recipe,
             "training": {
                 f.name: getattr(made.training, f.name)
@@ -100,6 +89,13 @@ class Cell:
         }
         # Through JSON, so that tuples and lists compare as they will be read back.
         return dict(json.loads(json.dumps(described, default=repr)))
+
+    def key(self) -> str:
+        """Return what tells cells apart before any images are read: the configuration, and which images are named."""
+        data = self.training.data
+        named = [data.data, data.data_root, data.test_images]
+        start = None if self.parent is None else self.parent.key()
+        return json.dumps([self.config(), named, start], sort_keys=True)
 
     def code(self) -> Code:
         """Return the digests of the modules that its weights come from, its start's included."""
@@ -128,23 +124,6 @@ class Cell:
 def identity(config: Mapping[str, Any], checksum: str, code: Code) -> str:
     """Return a training's identity: 12 hexadecimal digits of a hash of configuration, images and code."""
     return _hash({"config": config, "images": checksum, "code": dict(code)})
-
-
-def _device(device: Device) -> dict[str, Any]:
-    """Return a device's variation, what else differs from the default, and the classes that they belong to.
-
-    So a field that later versions add leaves the identity of what was trained without it.
-    """
-    plain = dataclasses.asdict(Device())
-    told = {
-        name: value
-        for name, value in dataclasses.asdict(device).items()
-        if name == "variation" or value != plain[name]
-    }
-    told["law"] = type(device.law).__name__
-    return (
-        told | {"effects": [type(effect).__name__ for effect in device.effects]} if device.effects else told
-    )
 
 
 def test_identity(wanted: Wanted, cell: Cell, checksum: str) -> str:
@@ -188,7 +167,7 @@ def cells_of(
             cell = _cell(study, labels, options)
         except SteadyNetError as error:
             raise SteadyNetError(f"study {study.name}, cell {told(labels)}: {error}") from None
-        key = json.dumps(cell.config(), sort_keys=True)
+        key = cell.key()
         for wanted in cell.tests:
             before = seen.setdefault((key, wanted), labels)
             # What a search finds may be what another point has: both then show one training.
@@ -202,7 +181,7 @@ def cells_of(
     for cell in list(made.values()):
         parent = cell.parent
         while parent is not None:
-            made.setdefault(json.dumps(parent.config(), sort_keys=True), parent)
+            made.setdefault(parent.key(), parent)
             parent = parent.parent
     return tuple(sorted(made.values(), key=_depth))
 
@@ -245,7 +224,7 @@ def all_cells(studies: Sequence[Sequence[Cell]]) -> tuple[Cell, ...]:
     """Return the cells of several studies, those that they share once, in the order of the studies."""
     made: dict[str, Cell] = {}
     for cell in itertools.chain.from_iterable(studies):
-        key = json.dumps(cell.config(), sort_keys=True)
+        key = cell.key()
         made[key] = joined(made[key], cell) if key in made else cell
     return tuple(sorted(made.values(), key=_depth))
 
@@ -284,7 +263,11 @@ def cell_of(
     Raises:
         SteadyNetError: If the options cannot be used.
     """
-    return Cell(options, training_of(options), tests, points, _parent(options))
+    made = training_of(options)
+    if made.tested is not None:
+        tests = tuple(dataclasses.replace(wanted, device=made.tested) for wanted in tests)
+        points = tuple(dataclasses.replace(point, device=made.tested) for point in points)
+    return Cell(options, made, tests, points, _parent(options))
 
 
 def _parent(options: Mapping[str, Any]) -> Cell | None:

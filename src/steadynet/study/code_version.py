@@ -40,14 +40,16 @@ _PHYSICS = (
 )
 _TRAINING = (
     *_PHYSICS, "loader", "data.*", "recipes.base", "recipes.variation",
-    "training.module", "training.forwards", "training.evaluation", "training.optimizers",
+    "training.module", "training.forwards", "training.catching", "training.shares", "training.loss", "training.evaluation",
+    "training.optimizers", "training.batchnorm", "training.checkpoints", "training.recompute", "deploy.state",
     "training.fit", "training.callbacks", "training.settings", "options.build",
 )  # fmt: skip
 _TESTING = (
-    *_PHYSICS, "programmer", "loader", "data.*", "montecarlo.session", "montecarlo.evaluator", "montecarlo.forward",
-    "montecarlo.images", "montecarlo.chunks", "montecarlo.engine", "montecarlo.metrics", "montecarlo.result",
+    *_PHYSICS, "programmer", "loader", "data.*", "compute", "hardware", "montecarlo.session", "montecarlo.evaluator",
+    "montecarlo.forward", "montecarlo.images", "montecarlo.chunks", "montecarlo.engine", "montecarlo.estimates",
+    "montecarlo.intervals", "montecarlo.metrics", "montecarlo.result",
 )  # fmt: skip
-_CALIBRATING = ("deploy.temperature", "deploy.held")
+_CALIBRATING = ("deploy.temperature", "deploy.held", "deploy.layers")
 
 Code = Mapping[str, str]
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from steadynet.errors import SteadyNetError
 from steadynet.files import write_json_atomically
-from steadynet.study.cells import Wanted
 from steadynet.study.store import RESULT, Place, read_json
+from steadynet.study.wanted import Wanted
 
 FILE = "estimates.json"
 

@@ -156,6 +156,13 @@ def _run(job: Job, tell: Callable[[str], None]) -> None:
         left.unlink(missing_ok=True)  # By a process that was killed while it wrote.
     data = images.check(place.cell.training.data, place.images, job.out)
     model = build_model(place.cell.training.model, data.classes, data.shape, place.cell.training.seed)
+    if place.has_weights() and place.result().get("weights") not in (
+        None,
+        _checksum(place.folder / BACKBONE),
+    ):
+        # It was killed between its weights and what they were, or records of another machine lie beside weights of this one.
+        tell("its weights are not those of its result: training anew")
+        (place.folder / BACKBONE).unlink()
     if place.has_weights():
         load_state(model, place.folder / BACKBONE)
     else:

@@ -115,11 +115,13 @@ class Training:
     Attributes:
         data: Which images.
         model: Which network.
-        device: The device, at its σ_d.
+        device: The device that training sees and chooses its epoch on, at its σ_d.
         recipe: How it is trained.
         training: Epochs, optimiser, hardware.
         epochs: Passes over the training images; 0 leaves the initial weights as they are.
         seed: Of initial weights, order, augmentation and errors.
+        tested: The device that the network is tested on, where that is more than the one above at another σ_d: training
+            without noise is the same one for every device.
     """
 
     data: DataOptions
@@ -129,6 +131,7 @@ class Training:
     training: TrainingOptions
     epochs: int
     seed: int
+    tested: Device | None = None
 
     @property
     def train_sigma_d(self) -> float | None:
@@ -162,8 +165,10 @@ def training_of(options: Mapping[str, Any]) -> Training:
     }
     recipe = cast("RecipeOptions", made[RecipeOptions]).build()
     device = cast("DeviceOptions", made[DeviceOptions]).build(float(sigma_d))
+    tested = None
     if recipe.variation.device(device) is None:
         # Training that sees no noise chooses its epoch without any: it is the same training for every device.
+        tested = device.at(0.0) if device.effects else None
         device = device.ideal if device.effects else device.at(0.0)
     _check_parts(recipe)
     trained = recipe.variation.device(device)
@@ -176,6 +181,7 @@ def training_of(options: Mapping[str, Any]) -> Training:
         cast("TrainingOptions", made[TrainingOptions]),
         epochs,
         seed,
+        tested,
     )
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ from steadynet.study.flat import merged
 from steadynet.study.search import options_from
 from steadynet.study.search_points import sought
 from steadynet.study.search_store import Planned, planned
-from steadynet.study.store import BACKBONE, Images, Place, other_versions, place
+from steadynet.study.store import BACKBONE, TESTS, Images, Place, other_versions, place
 
 OtherCode = Literal["refuse", "keep", "rerun"]
 OTHER_CODE: tuple[OtherCode, ...] = ("refuse", "keep", "rerun")
@@ -37,6 +36,7 @@ class Plan:
         searches: What is searched for, whether it is found or not.
         waiting: Points that no cell stands for yet, each with the search that it waits for.
         words: What a command needs beside a study's file, to find data and results where this plan does.
+        folders: Where each cell lies, by its key: cells whose images are the same under several names lie in one folder.
     """
 
     studies: tuple[Study, ...]
@@ -45,6 +45,7 @@ class Plan:
     searches: tuple[Planned, ...] = ()
     waiting: tuple[tuple[Point, Planned], ...] = ()
     words: str = ""
+    folders: Mapping[str, Path] = field(default_factory=dict[str, Path])
 
     def start(self, place: Place) -> Path | None:
         """Return the file of the weights that a cell starts from."""
@@ -75,8 +76,8 @@ class Plan:
         return parent is not None and bool(self._parent(parent).old)
 
     def _parent(self, parent: Cell) -> Place:
-        key = _key(parent)
-        return next(place for place in self.places if _key(place.cell) == key)
+        folder = self.folders[parent.key()]
+        return next(place for place in self.places if place.folder == folder)
 
     def of(self, study: Study) -> tuple[tuple[Place, Point], ...]:
         """Return a study's points with their cells' places, in the order of its grid, whichever studies stand beside it."""
@@ -91,13 +92,13 @@ class Plan:
 
     def with_starts(self, chosen: Sequence[Place]) -> tuple[Place, ...]:
         """Return some of the places and those that they start from, in the plan's order."""
-        keys: set[str] = set()
+        folders: set[Path] = set()
         for found in chosen:
             cell: Cell | None = found.cell
             while cell is not None:
-                keys.add(_key(cell))
+                folders.add(self.folders[cell.key()])
                 cell = cell.parent
-        return tuple(found for found in self.places if _key(found.cell) in keys)
+        return tuple(found for found in self.places if found.folder in folders)
 
 
 def plan(
@@ -162,7 +163,10 @@ def plan(
         raise SteadyNetError(places[0].images.why)
     if other_code == "refuse":
         _refuse_old(places, out)
-    return Plan(tuple(chosen), out, _merged(places), searches, waiting)
+    merged_places = _merged(places)
+    by_identity = {_identity(found): found.folder for found in merged_places}
+    folders = {found.cell.key(): by_identity[_identity(found)] for found in places}
+    return Plan(tuple(chosen), out, merged_places, searches, waiting, folders=folders)
 
 
 def _found(
@@ -206,21 +210,27 @@ def _replaced(study: Study, data_as: Mapping[str, str]) -> Study:
 
 
 def _merged(places: Sequence[Place]) -> tuple[Place, ...]:
-    """Join cells that lie in one folder: the same training for other test images."""
-    by_folder: dict[Path, Place] = {}
+    """Join cells of one identity: the same training, whatever its images are called, or for other test images."""
+    made: dict[str, Place] = {}
     for found in places:
-        own = by_folder.get(found.folder)
+        own = made.get(_identity(found))
         if own is None:
-            by_folder[found.folder] = found
+            made[_identity(found)] = found
         elif own.images == found.images:
-            by_folder[found.folder] = dataclasses.replace(
-                own, cell=joined(own.cell, found.cell), tests={**own.tests, **found.tests}
+            tests = {wanted: own.folder / TESTS / path.name for wanted, path in found.tests.items()}
+            made[_identity(found)] = dataclasses.replace(
+                own, cell=joined(own.cell, found.cell), tests={**tests, **own.tests}
             )
         else:
             raise SteadyNetError(
                 f"cells of {own.cell.label()} are trained alike but tested on different images: give them one test_images"
             )
-    return tuple(by_folder.values())
+    return tuple(made.values())
+
+
+def _identity(place: Place) -> str:
+    """Return what a folder's name ends with; what stands before it is for reading alone."""
+    return place.folder.name.rpartition("-")[2]
 
 
 def _refuse_old_choices(searches: Sequence[Planned]) -> None:
@@ -248,7 +258,3 @@ def _refuse_old(places: Sequence[Place], out: Path) -> None:
             f"{len(old)} of {len(places)} cells in {out} are of another code version ({', '.join(modules[:_SHOWN])}{more} "
             "changed): --other-code keep takes them as they are, --other-code rerun trains them again"
         )
-
-
-def _key(cell: Cell) -> str:
-    return json.dumps(cell.config(), sort_keys=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from steadynet.study.cells import Point, Wanted, told, written
+from steadynet.study.cells import Point, told, written
 from steadynet.study.definition import Study
 from steadynet.study.plan import Plan
 from steadynet.study.store import Place
+from steadynet.study.wanted import Wanted
 
 Row = dict[str, Any]
 
@@ -27,7 +28,7 @@ def rows_of(whole: Plan, study: Study, file: str | None) -> tuple[list[Row], lis
     rows: list[Row] = []
     missing: list[tuple[Place, Point]] = []
     for place, point in whole.of(study):
-        own = {wanted.sigma_d: wanted for wanted in place.cell.tests if _is_own(wanted, study)}
+        own = {wanted.sigma_d: wanted for wanted in place.cell.tests if _is_own(wanted, study, point)}
         wanted_here = [own[sigma_d] for sigma_d in point.sigma_d]
         if not place.trained() or set(wanted_here) & set(place.missing()):
             missing.append((place, point))
@@ -65,9 +66,10 @@ def _terms(point: Point) -> list[str]:
     return [f"{axis}={written(label)}" for axis, label in point.labels.items()]
 
 
-def _is_own(wanted: Wanted, study: Study) -> bool:
+def _is_own(wanted: Wanted, study: Study, point: Point) -> bool:
     test = study.test
-    return (wanted.draws, wanted.seed, wanted.batch_size, wanted.split, wanted.calibrated) == (
+    return (wanted.device, wanted.draws, wanted.seed, wanted.batch_size, wanted.split, wanted.calibrated) == (
+        point.device,
         test.draws,
         test.seed,
         test.batch_size,

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from steadynet.errors import SteadyNetError
-from steadynet.study.cells import Cell, Point, Wanted, cell_of, grid, options_of, point_key, tested_at, told
+from steadynet.study.cells import Cell, Point, cell_of, grid, options_of, point_key, tested_at, told
 from steadynet.study.definition import Study
 from steadynet.study.flat import Label, merged
 from steadynet.study.search import Search, Value, options_from
+from steadynet.study.wanted import Wanted
 
 
 @dataclass(frozen=True)

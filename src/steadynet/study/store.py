@@ -27,8 +27,9 @@ from filelock import FileLock, Timeout
 
 from steadynet.errors import SteadyNetError
 from steadynet.files import write_json_atomically
-from steadynet.study.cells import Cell, Wanted, test_identity
+from steadynet.study.cells import Cell, test_identity
 from steadynet.study.code_version import changed, testing_code
+from steadynet.study.wanted import Wanted
 
 CELLS = "cells"
 CELL = "cell.json"

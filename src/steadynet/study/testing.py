@@ -16,14 +16,15 @@ from steadynet.files import write_json_atomically
 from steadynet.montecarlo.engine import full
 from steadynet.montecarlo.session import Session
 from steadynet.options.build import training_hardware
-from steadynet.study.cells import Wanted
 from steadynet.study.code_version import testing_code
 from steadynet.study.store import Place
+from steadynet.study.wanted import Wanted
 
 
 def put_to_test(place: Place, model: nn.Module, wanted: Wanted, data: DataSplits) -> None:
     """Test a network as wanted, and write the file of that test."""
     since, made = time.monotonic(), place.cell.training
+    device = wanted.device or made.device
     seen: ImageSet = data.test if wanted.split == "test" else data.validation
     # Where it was trained; Lightning has brought the network back to the CPU.
     compute = Compute(device=training_hardware(made.training).compute_device)
@@ -31,7 +32,7 @@ def put_to_test(place: Place, model: nn.Module, wanted: Wanted, data: DataSplits
     if wanted.calibrated:
         temperature = fit_temperature(
             model,
-            made.device.at(wanted.sigma_d),
+            device.at(wanted.sigma_d),
             data.validation,
             draws=wanted.draws,
             seed=wanted.seed,
@@ -40,7 +41,7 @@ def put_to_test(place: Place, model: nn.Module, wanted: Wanted, data: DataSplits
         )
     with Session(
         model if temperature is None else with_temperature(model, temperature),
-        made.device,
+        device,
         seen,
         seed=wanted.seed,
         stream=wanted.split,

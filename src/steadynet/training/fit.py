@@ -28,8 +28,8 @@ from steadynet.replaceable import check_replaceable
 from steadynet.training.batchnorm import own_batchnorm
 from steadynet.training.callbacks import Keeper, TrainingInterrupted
 from steadynet.training.checkpoints import WholeFileIO, load_checkpoint
-from steadynet.training.forwards import Loss
-from steadynet.training.module import TrainingModule, cross_entropy
+from steadynet.training.loss import Loss, cross_entropy
+from steadynet.training.module import TrainingModule
 from steadynet.training.settings import LOGGERS, Hardware, LoggerName, Settings
 
 

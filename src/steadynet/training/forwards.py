@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from steadynet.batches import arguments, logits_of, size_of, split
 from steadynet.chip import call_with, program
 from steadynet.errors import SteadyNetError
 from steadynet.mapping import Layout, matching
@@ -19,9 +18,10 @@ from steadynet.recipes.base import Constraint, Pass
 from steadynet.recipes.constraint.none import NoConstraint
 from steadynet.recipes.objective.taps import Tap
 from steadynet.recipes.variation import Chips
+from steadynet.training.catching import catch
+from steadynet.training.loss import Loss
 from steadynet.training.recompute import recomputed
-
-Loss = Callable[[Tensor, Tensor], Tensor]
+from steadynet.training.shares import parts_of
 
 
 @dataclass(frozen=True)
@@ -281,80 +281,6 @@ def moved_parameters(setting: Setting, offsets: Mapping[str, Tensor]) -> dict[st
     return moved
 
 
-def check_chips(chips: Chips, batch_size: int) -> None:
-    """Raise `SteadyNetError` if a whole batch has fewer than two images for each of the chips that share it."""
-    if chips.count > 1 and 2 * chips.count > batch_size:
-        raise SteadyNetError(
-            f"{chips.count} chips cannot share a batch of {batch_size} images, two each at least: lower chips, or raise "
-            "batch_size"
-        )
-
-
-def parts_of(inputs: Any, count: int) -> list[Any]:
-    """Return a batch, a tensor or a tuple or mapping of tensors, in `count` parts.
-
-    The first ones are an image larger where it does not go up.
-
-    The last batch of an epoch may be smaller than the others: it is shared by fewer chips, so that each has two images.
-
-    Raises:
-        SteadyNetError: If the batch is of another type.
-    """
-    if count == 1:
-        return [inputs]
-    try:
-        return split(inputs, min(count, max(1, size_of(inputs) // 2)))
-    except SteadyNetError as error:
-        raise SteadyNetError(
-            f"a batch cannot be shared between chips ({error}): train with chips 1"
-        ) from error
-
-
 def _part(layout: Layout, names: Set[str]) -> Layout:
     """Return the layout with those of its mapped parameters alone that are named."""
     return Layout(tuple(tensor for tensor in layout.mapped if tensor.name in names), layout.digital)
-
-
-def catch(model: nn.Module, tensors: Mapping[str, Tensor], inputs: Any, taps: Sequence[Tap]) -> Pass:
-    """Run `model` with some tensors replaced, and catch the feature maps at `taps`.
-
-    Args:
-        model: It has the same hooks after the call as before.
-        tensors: Parameters and buffers by name.
-        inputs: The first argument, a tuple of arguments, or a mapping of named ones.
-        taps: Where to catch.
-
-    Raises:
-        SteadyNetError: If a tap's module does not run (often enough).
-    """
-    caught: dict[Tap, Tensor] = {}
-    runs: Counter[Tap] = Counter()
-    handles: list[Any] = []
-    for tap in dict.fromkeys(taps):
-        module = model.get_submodule(tap.module)
-
-        def before(_module: nn.Module, args: tuple[Any, ...], tap: Tap = tap) -> None:
-            runs[tap] += 1
-            if runs[tap] == tap.call + 1:
-                caught[tap] = args[0]
-
-        def after(_module: nn.Module, _args: tuple[Any, ...], output: Any, tap: Tap = tap) -> None:
-            runs[tap] += 1
-            if runs[tap] == tap.call + 1:
-                caught[tap] = output
-
-        handles.append(
-            module.register_forward_pre_hook(before)
-            if tap.where == "input"
-            else module.register_forward_hook(after)
-        )
-    try:
-        args, kwargs = arguments(inputs)
-        output = logits_of(call_with(model, tensors, args, kwargs) if tensors else model(*args, **kwargs))
-    finally:
-        for handle in handles:
-            handle.remove()
-    missing = [tap.module for tap in taps if tap not in caught]
-    if missing:
-        raise SteadyNetError(f"tapped modules {missing} did not run in this forward: name other taps")
-    return Pass(output, tuple(caught[tap] for tap in taps))

@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from steadynet.batches import arguments, logits_of
@@ -23,28 +22,11 @@ from steadynet.recipes.constraint.none import NoConstraint
 from steadynet.recipes.recipe import Recipe
 from steadynet.training.checkpoints import check_same_training, plain
 from steadynet.training.evaluation import StepEvaluation
-from steadynet.training.forwards import Loss, Setting, check_chips, moved_parameters
+from steadynet.training.forwards import Setting, moved_parameters
+from steadynet.training.loss import Loss, cross_entropy
 from steadynet.training.optimizers import check_optimizer, optimizers
 from steadynet.training.settings import Settings
-
-
-def cross_entropy(output: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean cross entropy of logits [B, C] against labels [B].
-
-    Raises:
-        SteadyNetError: If a label is outside the classes; an index error deep in torch otherwise.
-    """
-    if output.dim() != 2:
-        raise SteadyNetError(
-            f"the model's output must be logits [B, classes], got {tuple(output.shape)}: pass loss=… for another task"
-        )
-    if output.device.type == "cpu":
-        low, high = torch.aminmax(targets)
-        if int(low) < 0 or int(high) >= output.shape[1]:
-            raise SteadyNetError(
-                f"labels run from {int(low)} to {int(high)}, the model has classes 0 to {output.shape[1] - 1}"
-            )
-    return F.cross_entropy(output, targets)
+from steadynet.training.shares import check_chips
 
 
 class TrainingModule(pl.LightningModule):

@@ -73,7 +73,8 @@ class Common(DeviceEffect):
         shift = device.least / window if self.kind == "gain" else 1 / window
         if not shift:
             return weights
-        side = torch.where(clean < 0, -1.0, 1.0).to(weights.dtype)
+        # The sign of the code, which is what lies on devices; of one that rounds to 0 it counts as positive.
+        side = torch.where(clean < -unit / 2, -1.0, 1.0).to(weights.dtype)
         return weights + side * error * (shift * device.max_code) * unit
 
     def _error(self, like: Tensor, source: Source) -> Tensor:

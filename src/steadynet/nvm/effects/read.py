@@ -91,6 +91,11 @@ class PCMRead(DeviceEffect):
         check_number("PCMRead's t_r", self.t_r, above=0, at_most=self.t_0)
 
     @property
+    def draws_as(self) -> str:
+        """As `Read` does."""
+        return "Read"
+
+    @property
     def per_read(self) -> bool:
         """True."""
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,8 +55,12 @@ class Stuck(DeviceEffect):
             )
         if self.map is not None:
             # The file's content, not its path, says which faults they are.
-            _maps(self.map)
-            object.__setattr__(self, "digest", hashlib.sha256(Path(self.map).read_bytes()).hexdigest()[:16])
+            object.__setattr__(self, "digest", _maps(self.map)[0])
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The names of the tensors that a map tells faults of."""
+        return () if self.map is None else tuple(_maps(self.map)[1])
 
     def on_devices(self, x: Tensor, targets: Tensor, device: Device, source: Source) -> Tensor:
         """Return x with the stuck devices at 1 or at the least conductance."""
@@ -68,7 +73,12 @@ class Stuck(DeviceEffect):
             x = torch.where(drawn < self.lrs, 1.0, x)
             x = torch.where((drawn >= self.lrs) & (drawn < self.lrs + self.hrs), low, x)
         if self.map is not None:
-            own = _maps(self.map).get(source.name)
+            digest, faults = _maps(self.map)
+            if digest != self.digest:
+                raise SteadyNetError(
+                    f"{self.map} has changed since it was read: make the device anew, or bring the old file back"
+                )
+            own = faults.get(source.name)
             if own is not None:
                 if own.shape != x.shape:
                     raise SteadyNetError(
@@ -80,11 +90,11 @@ class Stuck(DeviceEffect):
         return x
 
 
-_READ: dict[tuple[str, int, int], Mapping[str, Tensor]] = {}
+_READ: dict[tuple[str, int, int], tuple[str, Mapping[str, Tensor]]] = {}
 
 
-def _maps(path: str) -> Mapping[str, Tensor]:
-    """Return the faults in a file by tensor, read once."""
+def _maps(path: str) -> tuple[str, Mapping[str, Tensor]]:
+    """Return the digest of a file's content and the faults in it by tensor, read once as long as it does not change."""
     import numpy as np
     import torch
 
@@ -95,7 +105,8 @@ def _maps(path: str) -> Mapping[str, Tensor]:
     key = (str(file.resolve()), about.st_mtime_ns, about.st_size)
     if key not in _READ:
         try:
-            with np.load(file, allow_pickle=False) as archive:
+            content = file.read_bytes()
+            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
         except Exception as error:  # NumPy, zipfile and zlib have many ways to say that a file is damaged.
             raise SteadyNetError(
@@ -107,5 +118,6 @@ def _maps(path: str) -> Mapping[str, Tensor]:
                     f"{path}: the faults of {name} must be int8 of −1 (HRS), 0 and 1 (LRS), got {array.dtype}"
                 )
         _READ.clear()
-        _READ[key] = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        faults = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        _READ[key] = (hashlib.sha256(content).hexdigest()[:16], faults)
     return _READ[key]
