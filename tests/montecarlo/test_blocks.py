@@ -78,10 +78,10 @@ def test_it_agrees_with_all_images_on_all_chips() -> None:
 
 def test_it_stops_at_the_width_asked_for_or_says_that_it_did_not_get_there() -> None:
     net, data = problem()
-    wide, narrow = (block_monte_carlo(net, DEVICE, data, half_width=h, blocks=20) for h in (0.05, 0.01))
+    wide, narrow = (block_monte_carlo(net, DEVICE, data, half_width=h, blocks=20) for h in (0.05, 0.005))
     assert wide.reached
     assert narrow.reached
-    assert narrow.accuracy.half_width <= 0.01
+    assert narrow.accuracy.half_width <= 0.005
     assert narrow.draws > wide.draws >= FIRST_LOOK
     assert list(narrow.accuracy.values[: int(wide.cycles)]) == pytest.approx(list(wide.accuracy.values)), (
         "the same chips, and more"

@@ -121,6 +121,100 @@ def test_coverage_holds_where_few_chips_collapse_or_nothing_errs(name: str) -> N
     assert ekl >= 0.93
 
 
+def differing(rng: np.random.Generator, cycles: int) -> tuple[Array, float]:
+    """Return cells of blocks from 100 % down to 0 % right, their chips a hundredth apart, and the true mean."""
+    levels = np.maximum(1 - 0.2 * np.random.default_rng(2).exponential(1, BLOCKS), 0)
+    return levels + rng.normal(0, 0.01, (cycles, BLOCKS)), float(levels.mean())
+
+
+def margins(rng: np.random.Generator, cycles: int) -> tuple[Array, float]:
+    """Return accuracies where all chips get most images right, or most wrong: only those of small margins turn."""
+    margin = np.random.default_rng(1).normal(1.3, 1.0, (BLOCKS, IMAGES // BLOCKS))
+    noise = rng.normal(0, 0.1, (cycles, BLOCKS, 1)) + rng.normal(0, 0.1, (cycles, *margin.shape))
+    truth = np.mean([math.erfc(-m / 0.2) / 2 for m in margin.ravel()])
+    return (margin + noise > 0).mean(axis=2), float(truth)
+
+
+@pytest.mark.parametrize("cycles", [2, 3, 5])
+@pytest.mark.parametrize("cells", [differing, margins])
+def test_blocks_of_different_difficulty_neither_widen_the_interval_nor_turn_it(
+    cells: Callable[[np.random.Generator, int], tuple[Array, float]], cycles: int
+) -> None:
+    rng = np.random.default_rng(11)
+    means, ends, truth = [], [], 0.0
+    for _ in range(REPETITIONS):
+        values, truth = cells(rng, cycles)
+        estimate = accuracy_of(values, np.full(BLOCKS, IMAGES / BLOCKS))
+        assert estimate.interval is not None
+        means.append(estimate.mean)
+        ends.append(estimate.interval)
+    low, high = np.array(ends).T
+    above, below = float((low > truth).mean()), float((high < truth).mean())
+    assert above + below <= 0.07
+    # 2.5 % each of 1200 is 30 ± 5.4.
+    assert min(above, below) >= 0.005
+    assert max(above, below) <= 0.045
+    assert (high - low).mean() <= 1.4 * 2 * 1.96 * np.std(means)
+
+
+def test_one_image_that_turned_leaves_the_mean_inside() -> None:
+    # A tenth is always wrong, of 1000 blocks of one image, and on one of two chips one image more.
+    values = np.ones((2, 1000))
+    values[:, :100] = 0
+    values[0, 100] = 0
+    estimate = accuracy_of(values, np.ones(1000))
+    assert estimate.mean == pytest.approx(0.8995)
+    assert estimate.interval is not None
+    assert estimate.interval.low < estimate.mean < estimate.interval.high
+    assert estimate.interval.half_width < 0.003
+
+
+@given(
+    st.integers(2, 6),
+    st.integers(1, 8),
+    st.sampled_from([1, 2, 20, 1000]),
+    st.integers(0, 8),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_every_interval_holds_its_own_mean(
+    cycles: int, blocks: int, size: int, reached: int, few: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    # Shares right of blocks of unlike size and difficulty; with `few`, nearly all alike but for a collapse.
+    sizes = rng.integers(1, size + 1, blocks).astype(np.float64)
+    chances = rng.choice([0.0, 1.0], blocks) if few else rng.beta(0.3, 0.3, blocks)
+    chances = np.where(rng.random((cycles, blocks)) < 0.1, 0.5, chances)
+    values = rng.binomial(sizes.astype(int), chances) / sizes
+    if cycles > 2:
+        values[-1, reached:] = np.nan
+    estimate = accuracy_of(values, sizes)
+    assert estimate.interval is not None
+    assert estimate.interval.low <= estimate.mean <= estimate.interval.high
+    weights = sizes / sizes.sum()
+    for level in (0.05, 0.5, 0.95):
+        low, high = stratified_interval(values, weights, level=level)
+        assert low <= stratified_mean(values, weights) <= high
+    ratio, interval = stratified_ratio(values * rng.random((cycles, blocks)), values, weights)
+    assert interval is None or interval.low <= ratio <= interval.high
+
+
+def test_the_skewness_is_of_the_chips_within_blocks() -> None:
+    rng = np.random.default_rng(6)
+    weights = np.array([0.2, 0.3, 0.5])
+    values = -rng.exponential([0.01, 0.02, 0.03], (6, 3))
+    low, high = stratified_interval(values, weights)
+    mean = stratified_mean(values, weights)
+    # Seldom much lower chips: the mean may well be lower than seen, and this does not depend on the blocks' levels.
+    assert mean - low > high - mean
+    levels = np.array([0.3, 0.1, 0.9])
+    apart, shift = values + levels, float(weights @ levels)
+    assert stratified_interval(apart, weights) == pytest.approx((low + shift, high + shift), abs=1e-12)
+    # Of two chips each, it is not known.
+    low, high = stratified_interval(values[:2], weights)
+    assert (low + high) / 2 == pytest.approx(stratified_mean(values[:2], weights), abs=1e-12)
+
+
 def test_the_mean_and_variance_are_those_of_the_formula() -> None:
     rng = np.random.default_rng(0)
     sizes = np.array([5.0, 20.0, 75.0])

@@ -11,14 +11,20 @@ broken off, so that block b is seen by C_b chips, C or C − 1. Then
 estimate what all images on all chips would give. Plain Student intervals of it fall short where few chips collapse,
 so two corrections are made, both of lower order than the interval's own width:
 
-- Hall's transformation takes the estimate's skewness, Σ_b W_b³ mean_c (y_cb − mean)³ / (C_b² V^{3/2}), out of t;
+- Hall's transformation takes the estimate's skewness, Σ_b W_b³ k_b / C_b² / V^{3/2}, out of t, with k_b the unbiased
+  third cumulant C_b / ((C_b − 1)(C_b − 2)) · Σ_c (y_cb − ȳ_b)³ of the chips within block b;
 - one more draw at the largest deviation seen is added to V, in the spirit of Agresti and Coull.
+
+Both are taken about each block's own mean: that one block is harder than another is fixed, and no error of the estimate.
+Two chips alone say nothing of their law's third cumulant, since their deviations are equal and opposite, and the
+spread between blocks cannot stand in for it: k_b is 0 there, and the interval symmetric where no block has had three.
+As |k_b| ≤ s_b³ √C_b, no skewness exceeds 1, and the interval holds its mean.
 
 Where blocks show no variance at all, they say of their n draws only that none deviated: the score bound
 q = z² / (n + z²) on the share that would takes the place of the variance, a deviation being one image at least.
 
 Sources: Cochran, "Sampling Techniques", 1977, chapter 5; Satterthwaite 1946; Hall, "On the removal of skewness by
-transformation", 1992; Agresti and Coull 1998. Coverage is tested by simulation.
+transformation", 1992; Fisher 1930 (k-statistics); Agresti and Coull 1998. Coverage is tested by simulation.
 """
 
 from __future__ import annotations
@@ -42,7 +48,9 @@ def stratified_mean(values: Values, weights: Values) -> float:
         values: Block means [C, B]; NaN where the last cycle was broken off.
         weights: W_b [B], which sum to 1.
     """
-    return float((weights * np.nanmean(values, axis=0)).sum())
+    found = float((weights * np.nanmean(values, axis=0)).sum())
+    # Rounding of the weights must not carry it past every value, an accuracy past 1.
+    return min(max(found, float(np.nanmin(values))), float(np.nanmax(values)))
 
 
 def stratified_interval(
@@ -80,12 +88,17 @@ def stratified_interval(
         return Interval(mean, mean)
     freedom = max(variance**2 / float((parts**2 / (counts - 1)).sum()), float(counts.min()) - 1)
     t = float(stats.t.ppf((1 + level) / 2, freedom))
-    residuals = values - mean
-    third = float((weights**3 * np.nanmean(residuals**3, axis=0) / counts**2).sum())
-    skewness = third / variance**1.5
-    furthest = float(np.nanmax(np.abs(residuals)))
+    residuals: Values = values - np.nanmean(values, axis=0)
+    sums: Values = np.nansum(residuals**3, axis=0)
+    cumulants = np.where(counts > 2, counts / ((counts - 1) * np.maximum(counts - 2, 1)) * sums, 0.0)
+    skewness = float((weights**3 * cumulants / counts**2).sum()) / variance**1.5
+    # About the mean of C_b values itself, a deviation's variance is smaller by (C_b − 1) / C_b.
+    furthest = float(np.nanmax(np.abs(residuals) * np.sqrt(counts / (counts - 1))))
     error = math.sqrt(variance + (furthest / float(counts.sum())) ** 2)
-    return Interval(mean - _hall(t, skewness) * error, mean - _hall(-t, skewness) * error)
+    # They hold the mean but for rounding, and at levels far below any in use.
+    return Interval(
+        min(mean, mean - _hall(t, skewness) * error), max(mean, mean - _hall(-t, skewness) * error)
+    )
 
 
 def stratified_ratio(
@@ -109,7 +122,7 @@ def stratified_ratio(
         return math.nan, None
     ratio = stratified_mean(numerators, weights) / below
     low, high = stratified_interval(numerators - ratio * denominators, weights, level=level)
-    return ratio, Interval(ratio + low / below, ratio + high / below)
+    return ratio, Interval(min(ratio, ratio + low / below), max(ratio, ratio + high / below))
 
 
 def _hall(t: float, skewness: float) -> float:
