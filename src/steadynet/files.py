@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -77,6 +78,12 @@ def write_json_atomically(path: Path, value: object) -> None:
     except (TypeError, ValueError) as error:
         raise SteadyNetError(f"cannot write {path} as JSON: {error}") from error
     write_text_atomically(path, text + "\n")
+
+
+def checksum(path: Path) -> str:
+    """Return 16 hexadecimal digits of a file's SHA-256, read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def prepare_folder(path: Path, *, overwrite: bool = False) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 import traceback
@@ -20,7 +19,7 @@ from torch import nn
 from steadynet.data import DataSplits
 from steadynet.deploy.state import load_state, save_backbone
 from steadynet.errors import DiskFullError, SteadyNetError
-from steadynet.files import TEMPORARY_SUFFIX, write_json_atomically
+from steadynet.files import TEMPORARY_SUFFIX, checksum, write_json_atomically
 from steadynet.options.build import (
     build_model,
     check_model,
@@ -158,7 +157,7 @@ def _run(job: Job, tell: Callable[[str], None]) -> None:
     model = build_model(place.cell.training.model, data.classes, data.shape, place.cell.training.seed)
     if place.has_weights() and place.result().get("weights") not in (
         None,
-        _checksum(place.folder / BACKBONE),
+        checksum(place.folder / BACKBONE),
     ):
         # It was killed between its weights and what they were, or records of another machine lie beside weights of this one.
         tell("its weights are not those of its result: training anew")
@@ -187,7 +186,7 @@ def _train(job: Job, model: nn.Module, data: DataSplits) -> None:
         place.folder / RESULT,
         {
             **found,
-            "weights": _checksum(place.folder / BACKBONE),
+            "weights": checksum(place.folder / BACKBONE),
             "train_sigma_d": place.cell.training.train_sigma_d,
             "train_images": len(data.train),
             "validation_images": len(data.validation),
@@ -241,10 +240,6 @@ def _check_code(place: Place) -> None:
         raise SteadyNetError(
             "the code changed while it was trained: run the study again, from an installation that is not edited meanwhile"
         )
-
-
-def _checksum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def _can_resume(checkpoint: Path, tell: Callable[[str], None]) -> bool:

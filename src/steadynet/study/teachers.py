@@ -6,6 +6,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+from steadynet.files import checksum
 from steadynet.options.trained import BACKBONE, CONFIG_NAME
 from steadynet.options.yaml_file import read_yaml
 
@@ -27,8 +28,4 @@ def weights_digest(path: Path) -> str:
 @lru_cache(maxsize=256)
 def _content(file: Path, size: int, changed: int) -> str:
     """Return the checksum of a file, worked out once as long as it does not change."""
-    digest = hashlib.sha256()
-    with file.open("rb") as opened:
-        while block := opened.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return checksum(file)

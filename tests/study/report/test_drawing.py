@@ -108,6 +108,16 @@ def test_a_series_looks_the_same_in_all_panels_and_all_have_a_place() -> None:
             )
 
 
+def test_a_legend_of_many_series_is_whole() -> None:
+    series = tuple(line(f"recipe {number}", 1, 2) for number in range(40))
+    made = figure(dataclasses.replace(CURVE, panels=(Panel("", series),)))
+    made.draw_without_rendering()
+    box = made.legends[0].get_window_extent()
+    assert len(made.legends[0].get_texts()) == 40
+    assert box.y0 >= 0
+    assert box.y1 <= made.bbox.y1
+
+
 def test_styles_differ_in_colour_marker_and_line_for_the_first_64() -> None:
     styles = [style(index) for index in range(64)]
     assert len({(s.colour, s.marker) for s in styles}) == 64

@@ -50,6 +50,10 @@ class Style:
     line: Any
 
 
+# Inches that a line of a legend takes, of 9 points.
+_LEGEND_LINE = 0.2
+
+
 def style(index: int) -> Style:
     """Return the style of the `index`-th series; the first 64 differ."""
     turn = index + index // len(COLOURS)
@@ -91,7 +95,9 @@ def figure(chart: Chart) -> Figure:
     lines = max((len(panel.series) for panel in panels), default=1)
     height = max(2.4, 0.9 + 0.34 * lines) if sideways else (4.2 if rows == 1 else 3.1)
     width = {1: 8.4, 2: 10.4, 3: 12.6}[columns]
-    made = Figure(figsize=(width, rows * height + 0.6), layout="constrained")
+    # A legend of many series is higher than their panels.
+    legend = 0.0 if sideways else 0.9 + _LEGEND_LINE * len(names)
+    made = Figure(figsize=(width, max(rows * height + 0.6, legend)), layout="constrained")
     grid = made.subplots(rows, columns, squeeze=False, sharex=chart.kind == "curve", sharey=sideways)
     for index, axes in enumerate(grid.flat):
         if index >= len(panels):

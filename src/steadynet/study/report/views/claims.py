@@ -181,7 +181,7 @@ class ClaimsView(View):
             for one in found
         ]
         groups = [group for one in found for group in one.groups]
-        counts = sorted({one.pairs for one in found if one.difference is not None})
+        counts = [str(n) for n in sorted({one.pairs for one in found if one.difference is not None})]
         return (
             Grid(
                 key=words.key(key_prefix, self.kind, metric.name),
@@ -191,7 +191,7 @@ class ClaimsView(View):
                 notes=(
                     "differences in points, paired by seed"
                     + (
-                        f"; their 95 % intervals are over {' or '.join(map(str, counts))} pairs of trainings (Student's t)"
+                        f"; their 95 % intervals are over {words.listed(counts)} pairs of trainings (Student's t)"
                         if counts
                         else ""
                     )

@@ -32,12 +32,12 @@ def interval_note(groups: Iterable[Group], sign: str) -> str:
     noisy = [row for row in rows if row["sigma_d"] > 0]
     draws = [f"{n:,}" for n in order(row["draws"] for row in noisy or rows)]
     exact = " (at sigma_d 0, of the one that there is)" if 0 < len(noisy) < len(rows) else ""
-    chips = f"{_listed(draws)} simulated chips{exact}"
+    chips = f"{listed(draws)} simulated chips{exact}"
     several = [str(count) for count in counts if count > 1]
     one = f"over {chips} of one training, which do not speak of other trainings"
     if not several:
         return f"{sign}: 95 % interval {one}"
-    line = f"{sign}: 95 % interval over {_listed(several)} trainings (Student's t), each the mean of {chips}"
+    line = f"{sign}: 95 % interval over {listed(several)} trainings (Student's t), each the mean of {chips}"
     return line + (f"; where there is one training, {one}" if counts[0] == 1 else "")
 
 
@@ -155,5 +155,6 @@ def _value(x: float | str, y: float, lo: float, hi: float, converged: bool) -> s
     return f"{y:.4g}{reach}{'' if converged else ' (not converged)'}{at}"
 
 
-def _listed(texts: Sequence[str]) -> str:
+def listed(texts: Sequence[str]) -> str:
+    """Return texts as a list in words: 2, 3 or 5."""
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} or {texts[-1]}"
