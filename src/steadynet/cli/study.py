@@ -1,4 +1,4 @@
-"""`steadynet study`: run, look at, render, pack and unpack studies."""
+"""`steadynet study`: run, look at, render, pack, unpack and confirm studies."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ ACTIONS = {
     "render": "write tables, figures and one report of what is finished",
     "pack": "write all results to one file, without weights",
     "unpack": "write the results in such a file into a folder of studies",
+    "confirm": "find out whether an older version's results are this one's too, so that they count on",
 }
 
 
@@ -36,7 +37,7 @@ def _help() -> str:
             "",
             "A study is a YAML file: a grid of trainings, how they are tested, and what is reported of them.",
             "",
-            *(f"  {name:<8}{summary}" for name, summary in ACTIONS.items()),
+            *(f"  {name:<9}{summary}" for name, summary in ACTIONS.items()),
             "",
             "steadynet study run --help tells the options. The paper's studies lie in the folder studies of the repository.",
         ]

@@ -135,7 +135,12 @@ def test_identity(wanted: Wanted, cell: Cell, checksum: str) -> str:
         checksum: Of the images that the chips see.
     """
     code = testing_code(cell.training.model.model, calibrated=wanted.calibrated)
-    return _hash({"test": wanted.plain(), "images": checksum, "code": dict(code)})
+    return identity_of_test(wanted.plain(), checksum, code)
+
+
+def identity_of_test(plain: Mapping[str, Any], checksum: str, code: Code) -> str:
+    """Return the identity of a test that is told as plain types."""
+    return _hash({"test": dict(plain), "images": checksum, "code": dict(code)})
 
 
 def cells_of(

@@ -131,11 +131,53 @@ def test_a_table_for_each_panel_and_lines_of_differences_over_sigma_d() -> None:
     assert [p.y for p in control.points] == [0.0] * 5
 
 
+def test_more_series_than_lines_are_told_apart_give_intervals_for_each_sigma_d() -> None:
+    def chart(others: int) -> Chart:
+        rows = [
+            row(0.5 + 0.01 * number + 0.001 * seed, axes={"recipe": name, "seed": seed}, sigma_d=sigma_d)
+            for sigma_d in (0.1, 0.2)
+            for number, name in enumerate(["control", *(f"r{n}" for n in range(others))])
+            for seed in (0, 1)
+        ]
+        made = view_from({"view": "ranking", "control": "control"}).blocks(rows, key_prefix="x")[-1]
+        assert isinstance(made, Chart)
+        return made
+
+    assert chart(9).kind == "curve"
+    many = chart(10)
+    assert (many.kind, [panel.title for panel in many.panels]) == ("bar", ["sigma_d 0.1", "sigma_d 0.2"])
+    for panel in many.panels:
+        assert [s.name for s in panel.series] == [*(f"r{n}" for n in reversed(range(10))), "control"]
+        best = panel.series[0].points
+        assert [(p.x, round(p.y, 6)) for p in best] == [("r9", 10.0)]
+
+
+def test_what_is_hollow_is_not_converged_or_held_against_what_is_not() -> None:
+    def hollow(clean: dict[str, float]) -> list[str]:
+        rows = [
+            row(0.6, axes={"recipe": n, "seed": s}, clean_accuracy=c, options={"recipe": k})
+            for n, c, k in (
+                ("W/O", 0.98, "vanilla"),
+                ("control", clean["control"], "noise"),
+                ("r", clean["r"], "noise"),
+            )
+            for s in (0, 1)
+        ]
+        made = view_from({"view": "ranking", "control": "control"}).blocks(rows, key_prefix="x")[-1]
+        assert isinstance(made, Chart)
+        assert made.hollow == "it or control is not converged"
+        return [s.name for s in made.panels[0].series if not s.points[0].converged]
+
+    assert hollow({"control": 0.98, "r": 0.9}) == ["r"]
+    assert sorted(hollow({"control": 0.9, "r": 0.98})) == ["W/O", "control", "r"]
+
+
 def test_one_sigma_d_gives_intervals_by_recipe_and_one_seed_no_chart() -> None:
     view = view_from({"view": "ranking", "control": "control"})
     grid, chart = view.blocks(rows_of(control=(0.8, 0.9), other=(0.9, 0.91)), key_prefix="x")
     assert isinstance(chart, Chart)
     assert chart.kind == "bar"
-    assert [s.points[0].x for s in chart.panels[0].series] == ["control", "other"]
+    # The better first, as in the table.
+    assert [s.points[0].x for s in chart.panels[0].series] == ["other", "control"]
     assert any("over 2 pairs (Student's t)" in note for note in grid.notes)
     assert len(view.blocks(rows_of(control=(0.8,), other=(0.9,)), key_prefix="x")) == 1

@@ -147,7 +147,7 @@ def _panel(axes: Axes, chart: Chart, panel: Panel, styles: Mapping[str, Style]) 
 
 def _legend(made: Figure, chart: Chart, grid: Any, *, sideways: bool) -> None:
     hollow = any(not p.converged for panel in chart.panels for s in panel.series for p in s.points)
-    note = "hollow: not converged" if hollow else None
+    note = f"hollow: {chart.hollow}" if hollow else None
     if sideways:
         if note:
             made.legend([], [], loc="outside lower right", frameon=False, title=note, title_fontsize=9)

@@ -22,6 +22,8 @@ from steadynet.study.report.views.table import entry
 # A difference whose whole interval lies within so many points of 0 is none that matters.
 MARGIN = 1.0
 CONTROL = "control"
+# More lines than this are not told apart.
+_MOST_LINES = 10
 # In the order in which findings tell them.
 VERDICTS = (
     "better",
@@ -198,43 +200,51 @@ class RankingView(View):
     def _chart(
         self, selection: Selection, found: Sequence[Standing], prefix: str, notes: Sequence[str]
     ) -> Chart:
-        """Return the differences: lines over σ_d, or intervals by series where there is one σ_d."""
+        """Return the differences: lines over σ_d, or intervals by series where there is one σ_d, or too many series for lines."""
         metric = self.shown_metric
-        several = len({standing.sigma_d for standing in found}) > 1
+        told = [s for s in found if s.difference is not None or s.verdict == CONTROL]
+        sigmas = list(dict.fromkeys(s.sigma_d for s in told))
+        names = [name for name in selection.labels(self.series) if any(s.name == name for s in told)]
+        lines = len(sigmas) > 1 and len(names) <= _MOST_LINES
+        if not lines:
+            names = list(dict.fromkeys(s.name for s in told))  # The best first.
         panels: list[Panel] = []
-        for panel in selection.labels(self.panels):
-            made: list[Series] = []
-            for name in selection.labels(self.series):
-                points = tuple(
-                    Point(
-                        float(s.sigma_d) if several else str(s.name),
-                        s.difference.mean if s.difference else 0.0,
-                        s.difference.lo if s.difference else math.nan,
-                        s.difference.hi if s.difference else math.nan,
-                        "not converged" not in s.verdict,
-                        detail=s.verdict if s.verdict == CONTROL else f"{s.verdict}, {s.pairs} pairs",
-                    )
-                    for s in sorted(
-                        (s for s in found if s.panel == panel and s.name == name),
-                        key=lambda s: float(s.sigma_d),
-                    )
-                    if s.difference is not None or s.verdict == CONTROL
-                )
-                if points:
-                    made.append(Series(str(name), points))
-            if any(str(series.name) != self.control for series in made):
-                panels.append(Panel(words.panel_title(panel, self.panels), tuple(made)))
+        for panel, sigma_d in itertools.product(selection.labels(self.panels), [None] if lines else sigmas):
+            here = [s for s in told if s.panel == panel and sigma_d in (None, s.sigma_d)]
+            made = [
+                Series(str(name), tuple(_point(s, lines=lines) for s in here if s.name == name))
+                for name in names
+                if any(s.name == name for s in here)
+            ]
+            title = words.panel_title(panel, self.panels)
+            if not lines and len(sigmas) > 1:
+                title = ", ".join(filter(None, (title, words.panel_title(sigma_d, "sigma_d"))))
+            if any(series.name != self.control for series in made):
+                panels.append(Panel(title, tuple(made)))
         unit = "points" if metric.in_points else metric.label.rpartition(", ")[2]
         chart = Chart(
             key=words.key(prefix, self.kind, metric.name, "differences"),
             title=words.titled(f"Differences from {self.control}", self.title or metric.words),
-            kind="curve" if several else "bar",
-            x_label=words.SIGMA_D if several else self.series,
+            kind="curve" if lines else "bar",
+            x_label=words.SIGMA_D if lines else self.series,
             y_label=f"{metric.label.rpartition(', ')[0] or metric.label}: difference from {self.control}, {unit}",
             panels=tuple(panels),
             notes=tuple(notes),
+            hollow=f"it or {self.control} is not converged",
         )
         return dataclasses.replace(chart, alternative=words.alternative(chart))
+
+
+def _point(standing: Standing, *, lines: bool) -> Point:
+    difference, pairs = standing.difference, f"{standing.verdict}, {standing.pairs} pairs"
+    return Point(
+        float(standing.sigma_d) if lines else str(standing.name),
+        difference.mean if difference else 0.0,
+        difference.lo if difference else math.nan,
+        difference.hi if difference else math.nan,
+        "not converged" not in standing.verdict and standing.group.converged is not False,
+        detail=standing.verdict if standing.verdict == CONTROL else pairs,
+    )
 
 
 def difference_text(metric: Metric, difference: Estimate) -> str:
