@@ -62,3 +62,19 @@ def test_a_filled_folder_is_refused_without_overwrite(tmp_path: Path) -> None:
     with pytest.raises(SteadyNetError, match="is not empty"), claimed_folder(tmp_path, tmp_path / "started"):
         pytest.fail("it was entered")
     assert tree(tmp_path) == {"old": "old"}
+
+
+def test_a_link_to_a_folder_stays_a_link_and_its_folder_is_emptied(tmp_path: Path) -> None:
+    """Results are put on another disk so."""
+    disk, link = tmp_path / "disk", tmp_path / "link"
+    disk.mkdir()
+    (disk / "old").write_text("old")
+    link.symlink_to(disk)
+    with pytest.raises(RefusedError), claimed_folder(link, link / "started", overwrite=True):
+        raise RefusedError
+    assert tree(disk) == {"old": "old"}
+    with claimed_folder(link, link / "started", overwrite=True) as folder:
+        (folder / "started").write_text("new")
+    assert link.is_symlink()
+    assert tree(disk) == {"started": "new"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -109,6 +110,30 @@ def test_finished_cells_are_not_run_again(whole: tuple[Rows, Path], monkeypatch:
     assert told == [(index + 1, 4, cell.folder, 2) for index, cell in enumerate(PLAN.cells())]
 
 
+def other_data() -> DataSplits:
+    """As many images as `load_data` gives, others."""
+    return dataclasses.replace(
+        load_data(), train=dataclasses.replace(load_data().train, labels=load_data().train.labels.flip(0))
+    )
+
+
+def other_model(seed: int) -> Any:
+    """A layer more."""
+    return torch.nn.Sequential(make_model(seed), torch.nn.Linear(3, 3))
+
+
+def test_a_comparison_of_a_version_that_noted_no_images_goes_on(
+    whole: tuple[Rows, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(whole[1], tmp_path / "out")
+    path = tmp_path / "out" / "comparison.json"
+    held = json.loads(path.read_text())
+    path.write_text(
+        json.dumps({key: value for key, value in held.items() if key not in ("images", "network")})
+    )
+    assert len(compare(problem(), PLAN, SETTINGS, tmp_path / "out", hardware=HARDWARE, resume=True)) == 8
+
+
 def test_a_new_comparison_is_never_mixed_with_an_old_one(
     whole: tuple[Rows, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -126,6 +151,8 @@ def test_a_new_comparison_is_never_mixed_with_an_old_one(
         (problem(), dataclasses.replace(PLAN, seeds=(4,)), SETTINGS, "other plan"),
         (problem(), dataclasses.replace(PLAN, recipes=TWO[:1]), SETTINGS, "other recipes"),
         (problem(), PLAN, dataclasses.replace(SETTINGS, epochs=3), "other settings"),
+        (dataclasses.replace(problem(), load_data=other_data), PLAN, SETTINGS, "other images"),
+        (dataclasses.replace(problem(), make_model=other_model), PLAN, SETTINGS, "other network"),
     ]
     for other, plan, settings, told in others:
         with pytest.raises(SteadyNetError, match=told):

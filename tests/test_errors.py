@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+import steadynet as sn
 from steadynet.errors import (
     DivergenceError,
     SteadyNetError,
     check_choice,
     check_integer,
     check_number,
+    check_seed,
+    told,
     unknown,
 )
 
@@ -60,3 +65,26 @@ def test_integers_are_checked(value: Any) -> None:
     check_integer("n", 8, at_least=1, at_most=8)
     with pytest.raises(SteadyNetError, match=r"n must be an integer ≥ 1 and ≤ 8, got"):
         check_integer("n", value, at_least=1, at_most=8)
+
+
+@pytest.mark.parametrize("seed", [3, np.int64(3), np.uint8(3), torch.tensor(3)])
+def test_a_seed_of_any_kind_of_integer_is_that_integer(seed: Any) -> None:
+    """Draws hash the seed with its type: another type would be another draw."""
+    found = check_seed(seed)
+    assert (found, type(found)) == (3, int)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "3", None, True, np.float64(3)])
+def test_what_is_no_seed_is_refused(seed: Any) -> None:
+    with pytest.raises(SteadyNetError, match="seed must be an integer ≥ 0, got"):
+        check_seed(seed)
+    with pytest.raises(SteadyNetError, match="seed must be an integer ≥ 0, got"):
+        sn.data.load("digits", seed=seed)
+    with pytest.raises(SteadyNetError, match="seed must be an integer ≥ 0, got"):
+        sn.models.build("cnn", classes=10, shape=(1, 8, 8), seed=seed)
+
+
+def test_somebody_elses_error_is_told_in_one_line_of_bounded_length() -> None:
+    assert told(ValueError("\n  first\nsecond")) == "ValueError: first"
+    assert told(KeyboardInterrupt()) == "KeyboardInterrupt"
+    assert len(told(RuntimeError("x" * 10_000))) < 400

@@ -8,6 +8,7 @@ an interrupted one goes on where it was.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from typing import Any, Literal
 from torch import nn
 
 from steadynet.compute import Compute
-from steadynet.data import DataSplits
+from steadynet.data import DataSplits, checksums
 from steadynet.deploy import save_backbone
 from steadynet.errors import SteadyNetError, check_integer, check_number
 from steadynet.files import prepare_folder, write_json_atomically
@@ -169,7 +170,12 @@ def compare(
     """
     check_integer("processes", processes, at_least=1)
     cells = list(plan.cells())
-    _claim(out, _identity(problem, plan, settings), resume=resume, overwrite=overwrite)
+    identity = {
+        **_identity(problem, plan, settings),
+        "images": checksums(_load(problem)),
+        "network": _shapes(problem.make_model(plan.seeds[0])),
+    }
+    _claim(out, identity, resume=resume, overwrite=overwrite)
     jobs = [(problem, plan, cell, settings, hardware, out, progress and processes == 1) for cell in cells]
     found: dict[int, list[dict[str, Any]]] = {}
     if processes == 1:
@@ -244,7 +250,7 @@ def _run_cell(
         for sigma_d in cell.sigma_d:
             result = full(session, sigma_d, draws=plan.draws, progress=progress)
             rows.append(_row(cell, sigma_d, result, trained))
-    write_json_atomically(folder / RESULT, {"rows": rows})
+    write_json_atomically(folder / RESULT, {"rows": rows, "images": checksums(data)})
     return rows
 
 
@@ -282,6 +288,12 @@ def _identity(problem: Problem, plan: Plan, settings: Settings) -> dict[str, Any
     return dict(json.loads(json.dumps(described)))
 
 
+def _shapes(model: nn.Module) -> str:
+    """Return a hash of what a network is made of: names and shapes of its tensors."""
+    shapes = [(name, tuple(tensor.shape)) for name, tensor in model.state_dict().items()]
+    return hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]
+
+
 def _claim(out: Path, identity: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
     """Make the folder this comparison's, or check that it is."""
     path = out / IDENTITY
@@ -290,6 +302,8 @@ def _claim(out: Path, identity: dict[str, Any], *, resume: bool, overwrite: bool
             raise SteadyNetError(f"{out} holds no comparison to resume: start it without --resume")
         try:
             theirs: Any = json.loads(path.read_text(encoding="utf-8"))
+            for key in ("images", "network"):  # Earlier versions did not note them.
+                theirs.setdefault(key, identity[key])
             changed = sorted(key for key in {*theirs, *identity} if theirs.get(key) != identity.get(key))
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise SteadyNetError(f"{path} is no readable JSON: start anew in another folder") from error

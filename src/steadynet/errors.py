@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import difflib
 import math
+import operator
 from collections.abc import Iterable
+from contextlib import suppress
+
+_LONGEST = 300
 
 
 class SteadyNetError(ValueError):
@@ -58,6 +62,34 @@ def check_number(
     raise SteadyNetError(
         f"{what} must be a finite number {' and '.join(bounds)}".rstrip() + f", got {value!r}"
     )
+
+
+def told(error: BaseException) -> str:
+    """Return an error of somebody else's code in one line of bounded length: its type, and what its first line says."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    first = first if len(first) <= _LONGEST else f"{first[:_LONGEST]}…"
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def is_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory does not suffice: torch's do so in words alone."""
+    return isinstance(error, MemoryError) or any(
+        word in str(error) for word in ("allocate", "overflow", "Overflow")
+    )
+
+
+def check_seed(seed: object, what: str = "seed") -> int:
+    """Return a seed as a plain integer: one of NumPy's stands for the same draws.
+
+    Raises:
+        SteadyNetError: If it is no integer, or below 0.
+    """
+    plain: object = seed
+    if not isinstance(seed, bool):
+        with suppress(TypeError):
+            plain = operator.index(seed)  # pyright: ignore[reportArgumentType] (that is what is asked)
+    check_integer(what, plain, at_least=0)  # pyright: ignore[reportArgumentType]
+    return plain  # pyright: ignore[reportReturnType]
 
 
 def check_integer(what: str, value: int, *, at_least: int, at_most: float = math.inf) -> None:

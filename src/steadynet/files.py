@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -122,6 +122,8 @@ def claimed_folder(path: Path, started: Path, *, overwrite: bool = False) -> Gen
         SteadyNetError: If the folder holds something and `overwrite` is off, or cannot be written to.
     """
     path = Path(path)
+    if path.is_symlink():
+        path = path.resolve()  # Moved aside, it would be the link that moves.
     check_folder(path, overwrite=overwrite)
     existed, aside = path.is_dir(), None
     if existed and any(path.iterdir()):
@@ -179,13 +181,23 @@ def check_new(path: Path, *, overwrite: bool = False) -> None:
         raise SteadyNetError(f"{path} already exists: name another file, or overwrite it by --overwrite")
 
 
-def check_apart(out: Path, *inputs: Path) -> None:
-    """Raise if an input lies in the folder `out`, which emptying it would destroy.
+def check_apart(out: Path, *inputs: Path, around: Sequence[Path] = ()) -> None:
+    """Raise if an input lies in the folder `out`, which emptying it would destroy, or `out` in a folder that is read whole.
+
+    Args:
+        out: Folder of results.
+        inputs: What is read.
+        around: Folders of which every folder is read, as a class of images.
 
     Raises:
-        SteadyNetError: If one does.
+        SteadyNetError: If it does.
     """
     folder = out.expanduser().resolve()
+    for path in around:
+        if path.expanduser().resolve() in folder.parents:
+            raise SteadyNetError(
+                f"output folder {out} lies in {path}, whose folders are classes of images: give a folder outside of it"
+            )
     for path in inputs:
         source = path.expanduser().resolve()
         if source == folder or folder in source.parents:

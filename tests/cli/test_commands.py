@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from data.pictures import picture, write
 from steadynet.cli.main import main
 
 QUICK = [
@@ -96,6 +97,32 @@ def test_evaluate_takes_the_runs_options_and_writes_every_draw(
     command = found["about"]["command"].split()
     assert main([*command[1:], "--out", "again"]) == 0
     assert json.loads(Path("again/results.json").read_text())["rows"] == found["rows"]
+
+
+def test_a_run_on_a_folder_that_has_changed_since_is_not_tested_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it was trained on might be among the test images."""
+    monkeypatch.chdir(tmp_path)
+    for label, name in enumerate(("apple", "bear")):
+        for number in range(20):
+            write(tmp_path / "pics" / name / f"{number}.png", picture(label, number))
+    quick = ["--model", "cnn", "--model.width", "0.25", "--no-progress"]
+    assert main(["train", *quick, "--data", "folder:pics", "--epochs", "1", "--out", "run"]) == 0
+    test = ["--draws", "2", "--sigma-d", "0.1", "--no-progress"]
+    # From anywhere: the folder is kept as an absolute path.
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path / "else")
+    assert main(["evaluate", "../run", *test]) == 0
+    write(tmp_path / "pics" / "apple" / "20.png", picture(0, 20))
+    capsys.readouterr()
+    for command in (["evaluate", *test], ["layers", "--sigma-d", "0.1", "--draws", "2"]):
+        assert main([command[0], "../run", *command[1:]]) == 2
+        told = capsys.readouterr().err
+        assert "holds other images than when ../run was trained" in told
+        assert told.count("\n") == 1
+    # Others on purpose.
+    assert main(["evaluate", "../run", *test, "--data-seed", "3"]) == 0
 
 
 def test_evaluate_refuses_what_is_no_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

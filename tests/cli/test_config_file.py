@@ -88,6 +88,22 @@ def test_a_file_may_say_all_that_words_may(tmp_path: Path) -> None:
     assert (options[DataOptions].size, asked.out) == (None, "2024-01-01")
 
 
+def test_several_options_of_a_network_stay_whichever_way_they_are_written(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    for text in (
+        "model: my.Net\nmodel.tag: a\nmodel.k: 5\n",
+        "model: my.Net\nmodel_options: {tag: a}\nmodel.k: 5\n",
+        "model: my.Net\nmodel.k: 5\nmodel_options: {tag: a}\n",
+    ):
+        config.write_text(text)
+        assert given(f"--config {config}")[ModelOptions].model_options == {"tag": "a", "k": 5}
+        both = given(f"--config {config} --model.k 7 --model.j 1")[ModelOptions].model_options
+        assert both == {"tag": "a", "k": 7, "j": 1}
+    config.write_text("model.k: 5\nmodel_options: {k: 6}\n")
+    with pytest.raises(SteadyNetError, match="gives k of --model-options twice"):
+        parse(TRAIN, ["--config", str(config)])
+
+
 def test_the_later_of_two_files_comes_on_top(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("epochs: 3\nlr: 0.5\n")
     (tmp_path / "b.yaml").write_text("epochs: 4\n")

@@ -147,6 +147,10 @@ def test_the_options_of_a_comparison_are_found_from_its_trainings_folder(tmp_pat
     cell = tmp_path / "trainings" / "cells" / "ovf-sigma0.1-seed0"
     cell.mkdir(parents=True)
     assert saved_options(cell)["data"] == "mnist"
+    # A stray file above some weights is not theirs.
+    elsewhere = tmp_path / "experiments" / "weights"
+    elsewhere.mkdir(parents=True)
+    assert saved_options(elsewhere) == {}
     (cell / CONFIG_NAME).write_text("- x\n")
     with pytest.raises(SteadyNetError, match="holds no options"):
         saved_options(cell)

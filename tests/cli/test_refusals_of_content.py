@@ -47,6 +47,10 @@ class Late(Flat):
             y = y * float("nan") if Late.seen >= 30 else y
         return y
 
+class Boom(Flat):
+    def __init__(self, how="value"):
+        raise {"value": ValueError, "overflow": RuntimeError}[how](how + " went wrong\\nfrom here\\nand there")
+
 recipe = 3
 """
 TRAIN = (
@@ -71,6 +75,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("content")
     (folder / "content_nets.py").write_text(NETS)
     (folder / "content_broken.py").write_text("class Net(\n")
+    (folder / "content_name.py").write_text("nothing_of_that_name\n")
     (folder / "old").mkdir()
     (folder / "old" / "result.json").write_text("an earlier result")
     (folder / "text.pt").write_text("no weights")
@@ -113,10 +118,14 @@ CASES = [
     (TRAIN.replace(LOOK, "--model content_nets.Nan"), "1.weight of Nan holds 1 NaN or infinite values"),
     (TRAIN.replace(LOOK, "--model content_nets.Non"), "unknown name in module content_nets 'Non': did you mean 'Nan'"),
     (TRAIN.replace(LOOK, "--model content_none.Net"), "model 'content_none.Net' cannot be imported"),
-    (TRAIN.replace(LOOK, "--model content_broken.Net"), "content_broken.Net cannot be imported"),
+    (TRAIN.replace(LOOK, "--model content_broken.Net"), "model 'content_broken.Net' cannot be imported: SyntaxError: "),
     (TRAIN.replace(LOOK, "--model content_nets.recipe"), "which cannot be called"),
     (f"{TRAIN} --recipe content_nets.recipe", "recipe content_nets.recipe must be a steadynet.Recipe, got 3"),
     (f"{TRAIN} --recipe content_nets.other", "content_nets has no 'other'"),
+    (TRAIN.replace(LOOK, "--model content_name.Net"), "cannot be imported: NameError: name 'nothing_of_that_name'"),
+    (f"{TRAIN} --recipe content_name.mine", "cannot import content_name (NameError: name 'nothing_of_that_name'"),
+    (TRAIN.replace(LOOK, "--model content_nets.Boom"), "cannot be made with {}: ValueError: value went wrong"),
+    (TRAIN.replace(LOOK, "--model content_nets.Boom --model.how overflow"), "does not fit into memory: lower its width"),
     (f"{TRAIN} --model.width -1", "width must be a finite number > 0, got -1"),
     (f"{TRAIN} --model.width x", "width must be a finite number > 0, got 'x'"),
     # Labels outside the classes, and images that the network does not take.
@@ -137,7 +146,16 @@ CASES = [
     (f"{TRAIN} --data folder:corrupt", "1.png is no readable image"),
     (f"{TRAIN} --data folder:empty", "holds no image"),
     (f"{TRAIN} --data folder:alone", "neither test nor val beside it"),
-    (f"{TRAIN} --data folder:old", "output folder old holds old, which is read"),
+    (f"{TRAIN} --data folder:old", "/old, which is read: give another folder"),
+    (
+        f"train --data folder:images {LOOK} --no-progress --out images/run",
+        "/images, whose folders are classes of images: give a folder outside of it",
+    ),
+    (
+        f"compare --data folder:images {LOOK} --no-progress --out images/deep/run",
+        "output folder images/deep/run lies in ",
+    ),
+    (f"evaluate good.safetensors {LOOK} --data folder:images --out images/run", "output folder images/run lies in "),
     ("train --data folder:old --model cnn --no-progress --out elsewhere", "holds no class folders"),
     (f"{TRAIN} --train-images 99999", "cannot take 99999"),
     (f"{TRAIN} --train-images 1", "validation split: cannot take 1 of 1"),

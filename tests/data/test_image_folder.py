@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from data.pictures import colours_of, picture, write
-from steadynet.data import load
+from steadynet.data import ImageSet, load
 from steadynet.errors import SteadyNetError
 
 
@@ -87,6 +87,45 @@ def test_the_test_images_are_the_same_wherever_the_folder_lies_and_however_it_is
     assert load("folder:here", seed=1).test.checksum == load("folder:here", seed=2).test.checksum
 
 
+def test_an_added_image_moves_hardly_any_other_to_the_other_side(tmp_path: Path) -> None:
+    """A network that was trained before would be tested on what it learned from."""
+    path = folder(tmp_path, each=20)
+    before = [{bytes(i.flatten().tolist()) for i in part.images} for part in _sides(path)]
+    for number in range(20, 25):
+        write(path / "bear" / f"{number}.png", picture(1, number))
+        train, test = ({bytes(i.flatten().tolist()) for i in part.images} for part in _sides(path))
+        # The test set's share grows by one with every fifth image, which may be an old one.
+        assert len(test & before[0]) <= 1
+        assert len(train & before[1]) <= 1
+
+
+def _sides(path: Path) -> tuple[ImageSet, ImageSet]:
+    data = load(f"folder:{path}")
+    whole = ImageSet(
+        torch.cat([data.train.images, data.validation.images]),
+        torch.cat([data.train.labels, data.validation.labels]),
+        data.classes,
+        data.train.mean,
+        data.train.std,
+    )
+    return whole, data.test
+
+
+def test_hidden_copies_of_images_are_none(tmp_path: Path) -> None:
+    """Editors and file managers leave copies, which might be tested on after their originals were trained on."""
+    clean = load(f"folder:{folder(tmp_path / 'set', each=10)}")
+    write(tmp_path / "set" / "bear" / ".ipynb_checkpoints" / "0-checkpoint.png", picture(1))
+    write(tmp_path / "set" / "cat" / "._0.png", "no image")
+    (tmp_path / "set" / "apple" / "folder.png").mkdir()
+    again = load(f"folder:{tmp_path / 'set'}")
+    assert (again.train.checksum, again.test.checksum) == (clean.train.checksum, clean.test.checksum)
+
+
+def test_the_home_folder_may_be_written_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(load(f"folder:{folder(tmp_path / 'pics')}").test) == len(load("folder:~/pics").test)
+
+
 def test_other_kinds_of_images_and_deeper_folders_are_read(tmp_path: Path) -> None:
     for part in ("train", "test"):
         write(tmp_path / part / "a" / "deep" / "er" / "1.JPG", picture(0, kind="JPEG"))
@@ -156,6 +195,21 @@ def test_folders_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     with pytest.raises(SteadyNetError, match="bare holds no class folders with images"):
         load(f"folder:{tmp_path / 'bare'}")
+    folder(tmp_path / "single", classes=("apple",))
+    with pytest.raises(
+        SteadyNetError, match="single has one class folder, apple: give a folder for each of two"
+    ):
+        load(f"folder:{tmp_path / 'single'}")
+    for names in (("training", "testing"), ("test", "val"), ("Train", "Test")):
+        split = tmp_path / "-".join(names)
+        for name in names:
+            folder(split / name)
+        # On file systems that know no capitals, Train is train.
+        if not (split / "train").is_dir():
+            with pytest.raises(
+                SteadyNetError, match=f"has a folder {sorted(names)[0]}, but none called train"
+            ):
+                load(f"folder:{split}")
     folder(tmp_path / "alone" / "train")
     with pytest.raises(SteadyNetError, match="has a folder train, but neither test nor val"):
         load(f"folder:{tmp_path / 'alone'}")

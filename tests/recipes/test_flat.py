@@ -241,6 +241,13 @@ def test_a_law_gives_way_where_it_is_said_to() -> None:
             own.replace(**changes)
 
 
+def test_what_is_not_censored_stays_as_it_is() -> None:
+    assert recipe("trice", censor=None).variation == DeviceVariation()
+    assert recipe("correctnet-lognormal", censor=None) == recipe("correctnet-lognormal")
+    own = Recipe(OtherVariation(preset("rram4", 0.1)), name="own")
+    assert own.replace(censor=None).variation == own.variation
+
+
 def test_no_teacher_is_what_a_recipe_without_one_has() -> None:
     assert recipe("noise", teacher=None) == recipe("noise")
     assert recipe("ovf", teacher=None) == recipe("ovf")

@@ -141,6 +141,24 @@ def test_captions_tell_training_and_asterisk(capsys: pytest.CaptureFixture[str])
     assert "not converged" not in capsys.readouterr().out
 
 
+def test_names_and_titles_stand_as_they_are_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Brackets are no colours, and dollars no formulas."""
+    rows = [row("mine[beta]", seed) for seed in (0, 1)] + [row("noise", seed) for seed in (0, 1)]
+    title = r"folder:/data/[old]/[/x] costs $\x$"
+    print_table(rows, title)
+    printed = capsys.readouterr().out
+    assert title in printed
+    assert printed.count("mine[beta]") == 2
+    assert "mine[beta]" in markdown_table(rows, title)
+    (tmp_path / "out").mkdir()
+    assert {path.suffix for path in write_report(tmp_path / "out", rows, title=title, about={})} >= {
+        ".png",
+        ".svg",
+    }
+
+
 def test_one_training_for_all_sigmas_is_told() -> None:
     rows = [row("noise", sigma_d=s, train_sigma_d=0.2) for s in (0.1, 0.2, 0.3)]
     assert training_caption(summarise(rows)) == "trained once, at sigma_d 0.2"

@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from steadynet.errors import SteadyNetError
+from steadynet.study.cells import cells_of, grid
+from steadynet.study.report.check import check_views
+from steadynet.study.search_points import sought
 from steadynet.study.specification import read_study, study
 from study.small import write, written
 
@@ -49,6 +53,33 @@ def test_a_preset_changes_options_by_name_picks_labels_and_adds_rules() -> None:
     paper = study(written(rules=[rule], presets=presets), "paper")
     assert [dict(r.options) for r in paper.rules] == [{"beta": 0.1}, {"beta": 0.2}]
     assert (paper.preset, paper.base["epochs"], paper.test.draws) == ("paper", 200, 3)
+
+
+def test_rules_and_searches_may_speak_of_labels_that_a_preset_leaves_out() -> None:
+    rules = [
+        {"when": {"recipe": "OVF", "seed": 1}, "skip": True},
+        {"when": {"seed": [0, 1]}, "set": {"lr": 0.1}},
+    ]
+    search = [{"over": {"beta": [0.1, 0.2]}, "when": {"recipe": "OVF"}, "draws": 2}]
+    presets = {"small": {"axes": {"recipe": ["W/O", "W/"], "seed": [0]}}, "paper": {}}
+    small = study(written(rules=rules, search=search, presets=presets))
+    assert {(labels["recipe"], labels["seed"]) for labels in grid(small)} == {("W/O", 0), ("W/", 0)}
+    assert sought(small) == ()
+    assert len(sought(study(written(rules=rules, search=search, presets=presets), "paper"))) == 2
+    with pytest.raises(SteadyNetError, match="rule 1: seed has no label 7: known: 0, 1"):
+        study(written(rules=[{"when": {"seed": 7}, "skip": True}], presets=presets))
+    with pytest.raises(SteadyNetError, match="is for no point of the grid"):
+        study(written(rules=[{"when": {"recipe": "OVF"}, "skip": True}], search=search))
+
+
+def test_the_study_in_the_documentation_can_be_planned() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
+    block = text.partition("## What stands in the file")[2].partition("```yaml\n")[2].partition("```")[0]
+    held = yaml.safe_load(block)
+    for preset in held["presets"]:
+        made = study({"name": "documented", **held}, preset)
+        assert len(cells_of(made)) > 1
+        check_views(made, [point for cell in cells_of(made) for point in cell.points])
 
 
 def test_a_file_names_its_study_unless_it_says_otherwise(tmp_path: Path) -> None:

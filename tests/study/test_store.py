@@ -13,13 +13,13 @@ from steadynet.cli.main import main
 from steadynet.errors import DiskFullError, SteadyNetError
 from steadynet.files import write_json_atomically
 from steadynet.study import code_version
-from steadynet.study.cells import Cell, grid
+from steadynet.study.cells import Cell, grid, identity
 from steadynet.study.plan import Plan, plan
 from steadynet.study.rows import rows_of
 from steadynet.study.runner import run
 from steadynet.study.selection import select
 from steadynet.study.specification import study
-from steadynet.study.store import FAILURE, LOCK, RESULT
+from steadynet.study.store import CELL, FAILURE, LOCK, RESULT
 from study.small import write, written
 
 ONE = {"recipe": {"W/": {"recipe": "noise"}}, "sigma_d": [0.1], "seed": [0]}
@@ -105,6 +105,25 @@ def test_cells_of_another_code_version_are_refused_kept_or_run_again(
     anew = small(out, other_code="rerun")
     assert anew.places[0].state() == "waiting"
     assert anew.places[0].folder != before.places[0].folder
+
+
+def test_of_several_other_versions_the_one_that_was_finished_last_is_kept(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Times of files say when they were copied or unpacked, names nothing."""
+    [place] = small(out).places
+    cell = json.loads((place.folder / CELL).read_text())
+    for number, finished in enumerate(("2024-05-01", "2026-05-01", "2023-05-01", "2025-05-01")):
+        code = {**cell["code"], "training.fit": f"version {number}"}
+        own = identity(cell["config"], cell["images"], code)
+        copy = place.folder.with_name(f"{place.folder.name.rpartition('-')[0]}-{own}")
+        shutil.copytree(place.folder, copy)
+        write_json_atomically(copy / CELL, {**cell, "code": code})
+        result = json.loads((copy / RESULT).read_text())
+        write_json_atomically(copy / RESULT, {**result, "finished": f"{finished}T00:00:00+00:00"})
+    shutil.rmtree(place.folder)
+    [kept] = small(out, other_code="keep").places
+    assert kept.result()["finished"].startswith("2026")
 
 
 def test_a_test_by_other_code_is_done_again_without_training(

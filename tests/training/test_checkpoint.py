@@ -120,6 +120,23 @@ def test_a_checkpoint_of_a_version_whose_devices_had_fewer_fields_goes_on(tmp_pa
         train(tmp_path / "run", recipe=recipe("noise"), resume=True)
 
 
+def test_a_training_goes_on_with_its_own_images_alone(tmp_path: Path) -> None:
+    """As many others would pass for them: a folder whose classes were swapped, say."""
+    train(tmp_path / "run", recipe=recipe("noise"), epochs=1)
+    path = tmp_path / "run" / "last.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    own = checkpoint["steadynet"]["images"]
+    assert len({*own["checksum"]}) == 2
+    checkpoint["steadynet"]["images"] = {"checksum": [own["checksum"][1], own["checksum"][1]]}
+    torch.save(checkpoint, path)
+    with pytest.raises(SteadyNetError, match=r"of another training \(images\.checksum: "):
+        train(tmp_path / "run", recipe=recipe("noise"), resume=True)
+    # A version that noted none trained on what it was given.
+    del checkpoint["steadynet"]["images"]
+    torch.save(checkpoint, path)
+    assert train(tmp_path / "run", recipe=recipe("noise"), resume=True).best_epoch >= 0
+
+
 def test_a_damaged_or_foreign_file_is_refused(tmp_path: Path) -> None:
     train(tmp_path / "run")
     path = tmp_path / "run" / "last.ckpt"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from steadynet.cli.about import again, versions
 from steadynet.cli.parser import Options, run_folder, saved_options
-from steadynet.cli.runs import trained_weights
+from steadynet.cli.runs import check_images, trained_weights
 from steadynet.errors import SteadyNetError, check_integer, check_number
 from steadynet.files import (
     check_apart,
@@ -20,7 +20,7 @@ from steadynet.files import (
     write_json_atomically,
     write_text_atomically,
 )
-from steadynet.options.build import build_model, check_model, inputs, load_data
+from steadynet.options.build import build_model, check_model, inputs, load_data, whole_folders
 from steadynet.options.device_group import DeviceOptions
 from steadynet.options.groups import DataOptions, ModelOptions
 
@@ -88,7 +88,12 @@ def checked(options: Options) -> Checked:
     sigma_d = trained_sigma_d(asked.run or "", weights, asked.sigma_d)
     if asked.out is not None:
         check_folder(Path(asked.out), overwrite=asked.overwrite)
-        check_apart(Path(asked.out), weights, *inputs(options[DataOptions]))
+        check_apart(
+            Path(asked.out),
+            weights,
+            *inputs(options[DataOptions]),
+            around=whole_folders(options[DataOptions]),
+        )
     # Only now: it takes seconds.
     from steadynet.deploy import load_state
 
@@ -96,6 +101,7 @@ def checked(options: Options) -> Checked:
     model = build_model(options[ModelOptions], data.classes, data.shape)
     load_state(model, weights)
     check_model(model, data)
+    check_images(weights.parent, weights, options, data)
     return Checked(model, data, options[DeviceOptions].build(sigma_d), weights.parent.name or weights.name)
 
 

@@ -26,6 +26,7 @@ from steadynet.options.build import (
     teacher_of,
     training_hardware,
     training_settings,
+    whole_folders,
 )
 from steadynet.options.device_group import DeviceOptions
 from steadynet.options.groups import DataOptions, ModelOptions, TrainingOptions
@@ -77,7 +78,7 @@ def checked(command: Command, argv: Sequence[str]) -> Options | None:
     if not asked.resume:
         check_folder(out, overwrite=asked.overwrite)
         teachers = [path for recipe in asked.build() for path in teacher_of(recipe)]
-        check_apart(out, *inputs(options[DataOptions]), *teachers)
+        check_apart(out, *inputs(options[DataOptions]), *teachers, around=whole_folders(options[DataOptions]))
     elif not (out / CONFIG_NAME).exists():
         raise SteadyNetError(f"{out} holds no comparison to resume: start it without --resume")
     else:

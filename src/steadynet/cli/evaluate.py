@@ -14,11 +14,11 @@ from steadynet.cli.converter_options import ConverterOptions
 from steadynet.cli.evaluate_options import ComputeOptions, EvaluateOptions
 from steadynet.cli.found import Found
 from steadynet.cli.parser import Command, Options, parse, run_folder, saved_options
-from steadynet.cli.runs import trained_weights
+from steadynet.cli.runs import check_images, trained_weights
 from steadynet.cli.table import print_table
 from steadynet.errors import SteadyNetError
 from steadynet.files import check_apart, check_folder, prepare_folder
-from steadynet.options.build import build_model, check_model, inputs, load_data
+from steadynet.options.build import build_model, check_model, inputs, load_data, whole_folders
 from steadynet.options.device_group import DeviceOptions
 from steadynet.options.groups import DataOptions, ModelOptions
 
@@ -60,7 +60,12 @@ def main(argv: Sequence[str]) -> int:
     if asked.out is not None:
         check_folder(Path(asked.out), overwrite=asked.overwrite)
         for weights in runs:
-            check_apart(Path(asked.out), weights, *inputs(options[DataOptions]))
+            check_apart(
+                Path(asked.out),
+                weights,
+                *inputs(options[DataOptions]),
+                around=whole_folders(options[DataOptions]),
+            )
     return evaluate(options, runs)
 
 
@@ -113,6 +118,7 @@ def _network(options: Options, weights: Path, data: DataSplits) -> nn.Module:
     network = build_model(model, data.classes, data.shape)
     load_state(network, weights)
     check_model(network, data)
+    check_images(weights.parent, weights, options, data)
     return options[ConverterOptions].around(network, options[DeviceOptions].build(0.0), data)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steadynet.cli.parser import Command, parse, run_folder
-from steadynet.cli.runs import trained_weights
+from steadynet.cli.runs import check_images, trained_weights
 from steadynet.cli.table import Row, print_table
 from steadynet.errors import SteadyNetError, check_integer
 from steadynet.files import check_new, write_json_atomically
@@ -75,6 +75,7 @@ def main(argv: Sequence[str]) -> int:
     model = build_model(options[ModelOptions], data.classes, data.shape)
     load_state(model, weights)
     check_model(model, data)
+    check_images(weights.parent, weights, options, data)
     device = options[DeviceOptions].build(0.0).ideal
     if device.fold_bn:
         model, device = fold_batchnorm(model), dataclasses.replace(device, fold_bn=False)

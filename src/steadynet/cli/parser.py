@@ -175,14 +175,15 @@ def run_folder(values: Mapping[str, Any]) -> Path | None:
 
 
 def saved_options(folder: Path) -> dict[str, Any]:
-    """Return the options that a run saved in `folder`, or in the one that holds it.
-
-    The trainings of a comparison lie three folders below its options.
+    """Return the options that a run saved in `folder`, or of the training of a comparison in that one's folder.
 
     Raises:
         SteadyNetError: If the file is no YAML of options.
     """
-    for place in (folder, *list(folder.resolve().parents)[:3]):
+    places, whole = [folder], folder.resolve()
+    if [place.name for place in list(whole.parents)[:2]] == ["cells", "trainings"]:
+        places.append(whole.parents[2])
+    for place in places:
         path = place / CONFIG_NAME
         if path.is_file():
             try:

@@ -33,7 +33,8 @@ def resolve_paths(values: dict[str, Any]) -> None:
     if isinstance(values.get("fault_map"), str):
         values["fault_map"] = str(Path(values["fault_map"]).absolute())
     if isinstance(values.get("data"), str) and values["data"].startswith(FOLDER):
-        values["data"] = FOLDER + _path("--data folder:PATH", values["data"].removeprefix(FOLDER))
+        folder = _path("--data folder:PATH", values["data"].removeprefix(FOLDER))
+        values["data"] = FOLDER + str(Path(folder).absolute())
 
 
 def _path(what: str, value: str) -> str:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from steadynet.cli.parser import CONFIG_NAME, Options, saved_options
 from steadynet.errors import SteadyNetError
+from steadynet.options.groups import DataOptions
+
+if TYPE_CHECKING:
+    from steadynet.data import DataSplits
 
 BACKBONE = "backbone.safetensors"
 # Options that a run may be carried on with, whatever it was started with: where and how, not what, it computes.
@@ -31,6 +37,37 @@ def trained_weights(run: Path) -> Path:
     if run.is_dir():
         raise SteadyNetError(f"{run} holds no {BACKBONE}: finish its training by --resume, or name another")
     raise SteadyNetError(f"there is no {run}: name the folder of a finished training, or a file of weights")
+
+
+def check_images(run: Path, weights: Path, options: Options, data: DataSplits) -> None:
+    """Raise if images that a network was trained on may be among those that it is tested on, since their folder changed.
+
+    A run notes the checksums of its images. With its own options for them they must come out the same; with others, the
+    images are others on purpose.
+
+    Raises:
+        SteadyNetError: If they do not.
+    """
+    from steadynet.data import checksums
+
+    saved, noted = saved_options(weights.parent), _noted(weights.parent / "result.json")
+    asked = options[DataOptions]
+    names = [f.name for f in fields(DataOptions) if f.name not in ("data_root", "test_images", "augment")]
+    if not noted or any(name in saved and saved[name] != getattr(asked, name) for name in names):
+        return
+    if any(noted.get(side) != found for side, found in checksums(data).items() if side != "test"):
+        raise SteadyNetError(
+            f"{asked.data} holds other images than when {run} was trained, so that those it learned from may be among the test "
+            "images: put them back, or name another set with --data"
+        )
+
+
+def _noted(path: Path) -> dict[str, Any]:
+    try:
+        held: Any = json.loads(path.read_text(encoding="utf-8"))
+        return dict(held.get("images") or {})
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # A file of weights alone, or a run of an earlier version.
 
 
 def check_resumed(options: Options, folder: Path) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 Row = tuple[str, ...]
 
@@ -15,10 +16,15 @@ Row = tuple[str, ...]
 def print_table(columns: Sequence[str], rows: Sequence[Row]) -> None:
     """Print `rows` under `columns`; a file or pipe gets every row on one line, so that tools can read it."""
     console = Console() if sys.stdout.isatty() else Console(width=max(200, _width(columns, rows)))
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    # As texts: brackets in a name would be taken for colours.
+    table = Table(*map(_header, columns), box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     console.print(table)
+
+
+def _header(name: str) -> Column:
+    return Column(Text(name))
 
 
 def _width(columns: Sequence[str], rows: Sequence[Row]) -> int:

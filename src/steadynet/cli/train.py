@@ -22,6 +22,7 @@ from steadynet.options.build import (
     teacher_of,
     training_hardware,
     training_settings,
+    whole_folders,
 )
 from steadynet.options.device_group import DeviceOptions
 from steadynet.options.groups import DataOptions, ModelOptions, RecipeOptions, TrainingOptions
@@ -57,7 +58,9 @@ def main(argv: Sequence[str]) -> int:
     elif is_main_process():
         check_folder(out, overwrite=run.overwrite)
         read = [*inputs(options[DataOptions]), *teacher_of(options[RecipeOptions].build())]
-        check_apart(out, *read, *([Path(run.init)] if run.init else []))
+        check_apart(
+            out, *read, *([Path(run.init)] if run.init else []), around=whole_folders(options[DataOptions])
+        )
     if run.init is not None and not run.resume:
         trained_weights(Path(run.init))
     return train(options)
@@ -65,6 +68,7 @@ def main(argv: Sequence[str]) -> int:
 
 def train(options: Options) -> int:
     """Train, and write the run's folder."""
+    from steadynet.data import checksums
     from steadynet.deploy import save_backbone
     from steadynet.training import fit
 
@@ -110,6 +114,7 @@ def train(options: Options) -> int:
         {
             "recipe": recipe.describe(),
             "device": str(device),
+            "images": checksums(data),
             "best_epoch": result.best_epoch,
             "val_accuracy": best["val_accuracy"],
             "val_accuracy_noisy": best["val_accuracy_noisy"],

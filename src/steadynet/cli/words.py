@@ -11,7 +11,7 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import yaml
 
@@ -111,6 +111,7 @@ def _file_words(path: Path, kinds: Mapping[str, OptionKind], nested: dict[str, d
     An option that is null is one that is not given.
     """
     words: list[str] = []
+    gathered: dict[str, dict[str, Any]] = {}
     for name, value in read_options(path).items():
         head, _, rest = name.replace("-", "_").partition(".")
         option = _dict_option(head).replace("_", "-") if rest else head.replace("_", "-")
@@ -131,6 +132,8 @@ def _file_words(path: Path, kinds: Mapping[str, OptionKind], nested: dict[str, d
             words.append(f"--{option}" if value else f"--no-{option}")
         elif kind == "dict" and (not isinstance(value, dict) or option == "recipe-options"):
             _add_nested(option, value, nested)
+        elif kind == "dict":
+            _gather(option, cast("Mapping[str, Any]", value), gathered.setdefault(option, {}))
         elif kind == "list" and isinstance(value, str):
             words.append(f"--{option}={_as_list(name, [value])}")
         elif kind == "list":
@@ -138,7 +141,19 @@ def _file_words(path: Path, kinds: Mapping[str, OptionKind], nested: dict[str, d
         else:
             plain = isinstance(value, bool | int | float | list | dict)
             words.append(f"--{option}={_json(value) if plain else value}")
-    return words
+    return [*words, *(f"--{option}={_json(values)}" for option, values in gathered.items())]
+
+
+def _gather(option: str, values: Mapping[str, Any], gathered: dict[str, Any]) -> None:
+    """Add options of a network to those of other lines.
+
+    Raises:
+        SteadyNetError: If one of them is there already.
+    """
+    twice = sorted(set(values) & set(gathered))
+    if twice:
+        raise SteadyNetError(f"the configuration file gives {twice[0]} of --{option} twice: give it once")
+    gathered.update(values)
 
 
 def _add_nested(option: str, value: Any, nested: dict[str, dict[str, Any]]) -> None:

@@ -10,9 +10,9 @@ from steadynet.data.augment import Augment
 from steadynet.data.imageset import ImageSet
 from steadynet.data.shaping import converted, split
 from steadynet.data.sources import SOURCES, Source, folder_source
-from steadynet.errors import SteadyNetError, check_integer, check_number, unknown
+from steadynet.errors import SteadyNetError, check_integer, check_number, check_seed, unknown
 
-__all__ = ["SOURCES", "Augment", "DataSplits", "ImageSet", "Source", "load", "split"]
+__all__ = ["SOURCES", "Augment", "DataSplits", "ImageSet", "Source", "checksums", "load", "split"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def load(
         SteadyNetError: If there is no such set, it cannot be had, or has fewer images than asked for.
     """
     if name.startswith("folder:"):
-        source = folder_source(Path(name.removeprefix("folder:")))
+        source = folder_source(Path(name.removeprefix("folder:")).expanduser())
     elif name in SOURCES:
         source = SOURCES[name]
     else:
@@ -84,6 +84,7 @@ def load(
     for what, value in (("train_images", train_images), ("test_images", test_images)):
         if value is not None:
             check_integer(what, value, at_least=1)
+    seed = check_seed(seed)
     if size is not None:
         check_integer("size", size, at_least=1)
     check_number("validation", validation, above=0, at_most=0.5)
@@ -98,6 +99,12 @@ def load(
     )
     kept = dataclasses.replace(train, augment=train.augment if augment else None)
     return DataSplits(name, kept.subset(rest), kept.subset(chosen), test)
+
+
+def checksums(data: DataSplits) -> dict[str, str]:
+    """Return the checksums of a data set's images, by the side of the split."""
+    sides = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {name: images.checksum[:16] for name, images in sides.items()}
 
 
 def _some(images: ImageSet, count: int | None, seed: int, what: str) -> ImageSet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -18,6 +19,8 @@ from steadynet.data.shaping import split
 from steadynet.errors import SteadyNetError
 
 TINY_URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+# What the sides of a split are called, and no class.
+_SIDES = ("train", "training", "test", "testing", "val", "valid", "validation")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
 
 
@@ -45,11 +48,13 @@ def decode(data: bytes | Path, size: int, name: str) -> Tensor:
 def read_folder(path: Path, size: int) -> tuple[ImageSet, ImageSet]:
     """Return training and test images of a folder of images, one folder a class.
 
-    `path`/train and `path`/test (or val) are taken where they exist; otherwise a fifth of `path`'s own images,
-    evenly over the classes and the same at every call and wherever the folder lies, is the test set.
+    `path`/train and `path`/test (or val) are taken where they exist; otherwise a fifth of `path`'s own images, evenly over
+    the classes, is the test set: those whose names have the smallest hashes, so that it is the same wherever the folder
+    lies, and nearly so when images are added.
 
     Raises:
-        SteadyNetError: If a folder is missing or empty, an image cannot be read, or the classes do not match.
+        SteadyNetError: If a folder is missing or empty, an image cannot be read, the classes do not match, or folders are
+            called as the sides of a split are and there is no train.
     """
     if not path.is_dir():
         raise SteadyNetError(f"image folder {path} does not exist")
@@ -60,13 +65,29 @@ def read_folder(path: Path, size: int) -> tuple[ImageSet, ImageSet]:
         classes = _classes(path / "train")
         if _classes(test) != classes:
             raise SteadyNetError(f"{test} has other class folders than {path / 'train'}: give both the same")
-        return _read_classes(path / "train", classes, size), _read_classes(test, classes, size)
-    whole = _read_classes(path, _classes(path), size)
+        return _read_classes(path / "train", classes, size)[0], _read_classes(test, classes, size)[0]
+    classes = _classes(path)
+    sides = [name for name in classes if name.casefold() in _SIDES]
+    if sides:
+        raise SteadyNetError(
+            f"{path} has a folder {sides[0]}, but none called train: call the folders of a split train and test (or val), "
+            "and a class otherwise"
+        )
+    if len(classes) == 1:
+        raise SteadyNetError(
+            f"{path} has one class folder, {classes[0]}: give a folder for each of two classes or more"
+        )
+    whole, names = _read_classes(path, classes, size)
     count = len(whole) // 5
     if count == 0:
         raise SteadyNetError(f"{path} holds {len(whole)} images: a fifth of at least 5 is the test set")
-    # Were the path part of the seed, a network might be tested on what it learned from under another spelling.
-    test_indices, train_indices = split(whole.labels, count, seed=0, what="test split of the folder")
+    # Neither the path nor how many images there are: a network must not be tested on what it learned from.
+    by_hash = sorted(
+        range(len(names)), key=lambda i: hashlib.sha256(names[i].encode(errors="surrogateescape")).digest()
+    )
+    test_indices, train_indices = split(
+        whole.labels, count, what="test split of the folder", order=torch.tensor(by_hash)
+    )
     return whole.subset(train_indices), whole.subset(test_indices)
 
 
@@ -74,21 +95,31 @@ def _classes(path: Path) -> list[str]:
     return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _read_classes(path: Path, classes: Sequence[str], size: int) -> ImageSet:
+def _read_classes(path: Path, classes: Sequence[str], size: int) -> tuple[ImageSet, list[str]]:
+    """Return the images of class folders, and each one's name below `path`; hidden files and folders are none."""
     images: list[Tensor] = []
     labels: list[int] = []
+    names: list[str] = []
     for label, name in enumerate(classes):
-        files = [f for f in sorted((path / name).rglob("*")) if f.suffix.lower() in SUFFIXES]
+        files = [
+            file
+            for file in sorted((path / name).rglob("*"))
+            if file.suffix.lower() in SUFFIXES
+            and file.is_file()
+            and not any(part.startswith(".") for part in file.relative_to(path / name).parts)
+        ]
         if not files:
             raise SteadyNetError(f"class folder {path / name} holds no image ({', '.join(SUFFIXES)})")
         images += [decode(file, size, str(file)) for file in files]
         labels += [label] * len(files)
+        names += [file.relative_to(path).as_posix() for file in files]
     if not images:
         raise SteadyNetError(f"{path} holds no class folders with images")
     half = (0.5, 0.5, 0.5)
-    return ImageSet(
+    made = ImageSet(
         torch.stack(images), torch.tensor(labels), len(classes), half, half, None, f"folder:{path}"
     )
+    return made, names
 
 
 def read_tiny_imagenet(root: Path, download: bool, size: int) -> tuple[ImageSet, ImageSet]:

@@ -14,7 +14,9 @@ from steadynet.errors import SteadyNetError, check_integer
 from steadynet.randomness import stable_seed
 
 
-def split(labels: Tensor, count: int, *, seed: int, what: str) -> tuple[Tensor, Tensor]:
+def split(
+    labels: Tensor, count: int, *, what: str, seed: int = 0, order: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Return indices of `count` images spread evenly over the classes, and those of the rest, both sorted.
 
     Each class gives its share of `count`, rounded so that the sum is exact (by a common divisor, as
@@ -23,19 +25,20 @@ def split(labels: Tensor, count: int, *, seed: int, what: str) -> tuple[Tensor, 
     Args:
         labels: [T], each image's class.
         count: How many are taken.
-        seed: Decides which, together with `what`.
         what: What is split, as an error calls it.
+        seed: Decides which, together with `what`.
+        order: [T], indices of the images, those first that are taken first; drawn by the seed if None.
 
     Raises:
         SteadyNetError: If there are not that many images, or none would be left on either side.
     """
     total = len(labels)
     if not 0 < count < total:
-        raise SteadyNetError(
-            f"{what}: cannot take {count} of {total} images and leave some: ask for 1 to {total - 1}"
-        )
-    generator = torch.Generator().manual_seed(stable_seed(seed, what))
-    order = torch.randperm(total, generator=generator)
+        mend = f"ask for 1 to {total - 1}" if total > 1 else "there must be two or more"
+        raise SteadyNetError(f"{what}: cannot take {count} of {total} images and leave some: {mend}")
+    if order is None:
+        generator = torch.Generator().manual_seed(stable_seed(seed, what))
+        order = torch.randperm(total, generator=generator)
     # Interleaving the classes in proportion: the i-th image of a class of n stands at (i + 1/2)/n of the way.
     place = torch.empty(total, dtype=torch.float64)
     for label in cast("Sequence[Tensor]", labels.unique()):

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from steadynet.errors import SteadyNetError, unknown
+from steadynet.errors import SteadyNetError, check_seed, is_memory, told, unknown
 from steadynet.models.names import LIBRARIES, MODELS
 
 
@@ -37,7 +37,7 @@ def build(
         SteadyNetError: If there is no such network or option (the nearest are named), or what the callable
             returns is no module.
     """
-    chosen = dict(options or {})
+    chosen, seed = dict(options or {}), check_seed(seed)
     library, _, own = name.partition(":")
     if library in LIBRARIES and own:
         from steadynet.models.libraries import from_library
@@ -63,8 +63,12 @@ def build(
     with _initial_weights(seed):
         try:
             model = make(**arguments)
-        except TypeError as error:
-            raise SteadyNetError(f"model {name!r} cannot be made with {arguments}: {error}") from error
+        except (SteadyNetError, MemoryError):
+            raise
+        except Exception as error:
+            if is_memory(error):
+                raise
+            raise SteadyNetError(f"model {name!r} cannot be made with {arguments}: {told(error)}") from error
     if not isinstance(model, nn.Module):
         raise SteadyNetError(f"{name!r} returns {type(model).__name__}, no torch.nn.Module")
     return model
@@ -90,8 +94,8 @@ def find(name: str) -> Callable[..., Any]:
         raise unknown("model", name, MODELS)
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise SteadyNetError(f"model {name!r} cannot be imported: {error}") from error
+    except Exception as error:  # Whatever a user's module does as it is imported.
+        raise SteadyNetError(f"model {name!r} cannot be imported: {told(error)}") from error
     make = getattr(module, attribute, None)
     if make is None:
         raise unknown(f"name in module {module_name}", attribute, [n for n in dir(module) if n[0] != "_"])

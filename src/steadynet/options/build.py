@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steadynet.errors import SteadyNetError
+from steadynet.errors import SteadyNetError, is_memory, told
 from steadynet.nvm.device import Device
 from steadynet.options.groups import DataOptions, ModelOptions, TrainingOptions
 from steadynet.recipes import Recipe
@@ -38,8 +38,8 @@ def import_object(what: str, path: str) -> object:
     module_name, _, name = path.rpartition(".")
     try:
         module = importlib.import_module(module_name)
-    except (ImportError, SyntaxError) as error:
-        raise SteadyNetError(f"{what} {path}: cannot import {module_name} ({error})") from error
+    except Exception as error:  # Whatever a user's module does as it is imported.
+        raise SteadyNetError(f"{what} {path}: cannot import {module_name} ({told(error)})") from error
     if not hasattr(module, name):
         raise SteadyNetError(f"{what} {path}: {module_name} has no {name!r}")
     return getattr(module, name)
@@ -66,7 +66,7 @@ def load_data(options: DataOptions) -> DataSplits:
             seed=options.data_seed,
         )
     except (RuntimeError, MemoryError) as error:
-        if not _is_memory(error):
+        if not is_memory(error):
             raise
         raise SteadyNetError(
             f"data set {options.data} does not fit into memory: lower --size or --train-images"
@@ -78,6 +78,11 @@ def inputs(options: DataOptions) -> tuple[Path, ...]:
     if options.data.startswith("folder:"):
         return (Path(options.data.removeprefix("folder:")),)
     return () if options.data == "digits" else (Path(options.data_root),)
+
+
+def whole_folders(options: DataOptions) -> tuple[Path, ...]:
+    """Return the folders of which all folders are read, as classes: no output folder may lie there."""
+    return inputs(options) if options.data.startswith("folder:") else ()
 
 
 def teacher_of(recipe: Recipe) -> tuple[Path, ...]:
@@ -101,16 +106,10 @@ def build_model(options: ModelOptions, classes: int, shape: tuple[int, int, int]
     make_cwd_importable()
     try:
         return build(options.model, classes=classes, shape=shape, options=options.model_options, seed=seed)
-    except SyntaxError as error:
-        raise SteadyNetError(f"model {options.model} cannot be imported: {error}") from error
     except (RuntimeError, MemoryError) as error:
-        if not _is_memory(error):
+        if not is_memory(error):
             raise
         raise SteadyNetError(f"model {options.model} does not fit into memory: lower its width") from error
-
-
-def _is_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or "allocate" in str(error) or "overflow" in str(error)
 
 
 def check_model(model: nn.Module, data: DataSplits) -> None:

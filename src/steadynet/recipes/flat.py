@@ -144,7 +144,8 @@ def _variation(recipe: Recipe, given: dict[str, Any]) -> Any:
     if "censor" in given:
         cutoff = given.pop("censor")
         if cutoff is None:
-            variation = DeviceVariation(sigma_d, variation.chips)
+            if isinstance(variation, CensoredVariation):  # Any other law is not censored as it is.
+                variation = DeviceVariation(sigma_d, variation.chips)
         elif isinstance(variation, CensoredVariation):
             variation = _with(variation, cutoff=cutoff)
         else:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD, Box
 from rich.table import Table
+from rich.text import Text
 
 from steadynet.report.rows import REFERENCE, Estimate, Row, mean_of, order, student_half_width, summarise
 
@@ -111,12 +112,12 @@ def render_differences(found: Sequence[Difference], box: Box = SIMPLE_HEAD) -> T
     """Return the table: difference in points ± half the interval for each recipe and σ_d."""
     sigmas = sorted({difference.sigma_d for difference in found})
     table = Table(box=box, pad_edge=False)
-    table.add_column(f"minus {found[0].control}", no_wrap=True)
+    table.add_column(Text(f"minus {found[0].control}"), no_wrap=True)
     for sigma in sigmas:
         table.add_column(f"sigma_d {sigma:g}", justify="right", no_wrap=True)
     for recipe in order(difference.recipe for difference in found):
         own = {difference.sigma_d: difference for difference in found if difference.recipe == recipe}
-        table.add_row(recipe, *(_text(own.get(sigma)) for sigma in sigmas))
+        table.add_row(Text(recipe), *(_text(own.get(sigma)) for sigma in sigmas))
     return table
 
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from steadynet.files import write_atomically
 from steadynet.report.rows import Cell, Estimate, order, over_trainings, training_caption
@@ -79,11 +80,26 @@ def curve(cells: Sequence[Cell], metric: str, *, label: str, scale: float, title
     return figure
 
 
+def as_written(figure: Figure) -> None:
+    """Let texts of a figure stand as they are, but for numbers of axes: between two dollars of a name there is no formula."""
+    ticks = {
+        id(label)
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
+        for label in (tick.label1, tick.label2)
+    }
+    for text in figure.findobj(Text):
+        if id(text) not in ticks:
+            text.set_parse_math(False)
+
+
 def save_figure(figure: Figure, canvas: type[FigureCanvasAgg | FigureCanvasSVG], path: Path) -> None:
     """Write a figure; the same results give the same file."""
     # A fixed salt and no date: the same results give the same file.
     with rc_context({"svg.hashsalt": "steadynet", "svg.fonttype": "path"}):
         canvas(figure)
+        as_written(figure)
         metadata = {"Date": None} if path.suffix == ".svg" else {"Software": "SteadyNet"}
         figure.savefig(path, dpi=160, metadata=metadata)
 

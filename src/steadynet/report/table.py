@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rich.box import MARKDOWN, SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from steadynet.report.differences import Difference, differences, differences_caption, render_differences
 from steadynet.report.rows import Cell, Row, interval_caption, order, summarise, training_caption
@@ -20,12 +21,12 @@ def print_table(rows: Sequence[Row], title: str, *, draws: int | None = None) ->
     if not console.is_terminal:
         console = Console(width=200)
     cells, found = summarise(rows), differences(rows)
-    console.print(f"accuracy in %: {title}", highlight=False)
+    console.print(f"accuracy in %: {title}", highlight=False, markup=False)
     console.print(render_table(cells))
     if found:
         console.print(render_differences(found))
     for line in captions(cells, found, draws):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, markup=False)
 
 
 def markdown_table(rows: Sequence[Row], title: str, *, draws: int | None = None) -> str:
@@ -87,7 +88,7 @@ def render_table(cells: Sequence[Cell], box: Box = SIMPLE_HEAD) -> Table:
         for line in range(lines):
             row = [_nth(own, sigma, line) for sigma in sigmas]
             table.add_row(
-                recipe, _clean([cell for cell in row if cell is not None]), *map(accuracy_text, row)
+                Text(recipe), _clean([cell for cell in row if cell is not None]), *map(accuracy_text, row)
             )
     return table
 

@@ -62,7 +62,10 @@ def checked_options(where: str, written: Mapping[str, Any]) -> dict[str, Any]:
         name, _, rest = written_name.replace("-", "_").partition(".")
         value = written_value
         if name == "model" and rest:
-            options["model_options"] = {**options.get("model_options", {}), rest: _number(value)}
+            options["model_options"] = _joined(where, options, {rest: _number(value)})
+            continue
+        if name == "model_options" and isinstance(written_value, Mapping) and not rest:
+            options[name] = _joined(where, options, cast("Mapping[str, Any]", written_value))
             continue
         if name == INIT_FROM and not rest:
             if not isinstance(value, Mapping):
@@ -86,6 +89,19 @@ def checked_options(where: str, written: Mapping[str, Any]) -> dict[str, Any]:
             value = float(value)
         options[name] = value
     return options
+
+
+def _joined(where: str, options: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the network that are there, and more.
+
+    Raises:
+        SteadyNetError: If one is there already.
+    """
+    there = cast("Mapping[str, Any]", options.get("model_options", {}))
+    twice = sorted(set(there) & set(more))
+    if twice:
+        raise SteadyNetError(f"{where}: model.{twice[0]} stands there twice: give it once")
+    return {**there, **more}
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -72,10 +72,16 @@ def sought(study: Study) -> tuple[Sought, ...]:
                             f"{where}: {name} of {told(labels)} is what search "
                             f"{taken[point_key(labels), name]} looks for already"
                         )
-        if not groups:
+        if not groups and not _left_out(study, search):
             raise SteadyNetError(f"{where} is for no point of the grid: see its when, and rules that skip")
         found += [_sought(study, search, points, where) for points in groups.values()]
     return tuple(found)
+
+
+def _left_out(study: Study, search: Search) -> bool:
+    """Return whether a search is for labels alone that the study's preset leaves out."""
+    labels = {axis.name: axis.labels for axis in study.axes}
+    return any(not set(wanted) & set(labels[axis]) for axis, wanted in search.when.items())
 
 
 def _sought(study: Study, search: Search, group: list[dict[str, Label]], where: str) -> Sought:

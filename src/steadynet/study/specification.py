@@ -80,6 +80,7 @@ def study(written: Mapping[str, Any], preset: str | None = None) -> Study:
         chosen = next(iter(presets)) if preset is None else preset
         merged = _with_preset(merged, chosen, as_mapping(f"preset {chosen}", presets[chosen]))
     axes = _axes(as_mapping("axes", merged.get("axes", {})))
+    known = _labels(axes, as_mapping("axes", written.get("axes", {})))
     name = str(merged.get("name", "study"))
     if not name or len(name) > _LONGEST or any(c in name for c in "/\\\0\n") or name.startswith("."):
         shown = name if len(name) <= _LONGEST else f"{name[:20]}…"
@@ -92,9 +93,9 @@ def study(written: Mapping[str, Any], preset: str | None = None) -> Study:
         question=str(merged.get("question", "")),
         base=checked_options("base", as_mapping("base", merged.get("base", {}))),
         axes=axes,
-        rules=_rules(merged.get("rules", ()), axes),
+        rules=_rules(merged.get("rules", ()), known),
         test=_test(as_mapping("test", merged.get("test", {}))),
-        search=searches_from(merged.get("search", ()), {axis.name: axis.labels for axis in axes}),
+        search=searches_from(merged.get("search", ()), known),
         report=tuple(as_mapping("report", entry) for entry in as_list("report", merged.get("report", ()))),
         preset=chosen,
         setting=tuple(str(line) for line in as_list("setting", merged.get("setting", ()))),
@@ -168,8 +169,17 @@ def _axes(written: Mapping[str, Any]) -> tuple[Axis, ...]:
     return tuple(axes)
 
 
-def _rules(written: Any, axes: Sequence[Axis]) -> tuple[Rule, ...]:
-    labels = {axis.name: axis.labels for axis in axes}
+def _labels(axes: Sequence[Axis], whole: Mapping[str, Any]) -> dict[str, tuple[Label, ...]]:
+    """Return the labels that rules and searches may speak of: of those that a preset leaves out, rules match nothing."""
+    known = {axis.name: axis.labels for axis in axes}
+    for name, entries in whole.items():
+        if name in known and entries:
+            [before] = _axes({name: entries})
+            known[name] = tuple(dict.fromkeys((*known[name], *before.labels)))
+    return known
+
+
+def _rules(written: Any, labels: Mapping[str, Sequence[Label]]) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     for number, entry in enumerate(as_list("rules", written), 1):
         where = f"rule {number}"

@@ -229,18 +229,23 @@ def test_name(wanted: Wanted, cell: Cell, images: Images) -> str:
 
 
 def other_versions(cell: Cell, out: Path, images: Images) -> list[tuple[Path, list[str]]]:
-    """Return folders of the same training by another version of the code, with the modules that differ, old ones first."""
-    found: list[tuple[float, Path, list[str]]] = []
+    """Return folders of the same training by another version of the code, with the modules that differ.
+
+    Those that are not finished come first, then by when they were: times of files are those of the last copying.
+    """
+    found: list[tuple[str, float, Path, list[str]]] = []
     own, config = cell.folder(images.training).rpartition("-")[2], cell.config()
     for path in (out / CELLS).glob(f"*/{CELL}"):
-        folder = path.parent
+        folder, changed_at = path.parent, path.stat()
         if folder.name.endswith(f"-{own}"):
             continue
-        written = _described(path, path.stat().st_mtime_ns)
+        written = _described(path, changed_at.st_mtime_ns)
         if written["config"] == config and written["images"] == images.training:
             modules = changed(cast("Mapping[str, str]", written["code"]), cell.code())
-            found.append((path.stat().st_mtime, folder, modules))
-    return [(folder, modules) for _, folder, modules in sorted(found)]
+            result = folder / RESULT
+            finished = str(read_json(result, ()).get("finished", "")) if result.is_file() else ""
+            found.append((finished, changed_at.st_mtime, folder, modules))
+    return [(folder, modules) for _, _, folder, modules in sorted(found)]
 
 
 @lru_cache(maxsize=4096)

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from steadynet.batches import arguments, logits_of
 from steadynet.chip import Chip, places, program, run
+from steadynet.data.imageset import checksum_of
 from steadynet.errors import DivergenceError, SteadyNetError
 from steadynet.loader import Loader
 from steadynet.mapping import layout
@@ -286,6 +287,7 @@ class TrainingModule(pl.LightningModule):
             "device": plain(dataclasses.asdict(self.target)),
             "settings": self.settings.identity(),
             "augment": self.augment,
+            "images": {"checksum": [checksum_of(self.train_data), checksum_of(self.validation_data)]},
             "train_images": len(self.train_data),  # pyright: ignore[reportArgumentType] (checked to be sized)
             "validation_images": len(self.validation_data),  # pyright: ignore[reportArgumentType]
             "world": self.trainer.world_size,

@@ -63,6 +63,36 @@ def test_one_seed_decides_nothing_and_what_is_not_converged_neither() -> None:
     assert [line[-1].text for line in slow.rows] == ["not converged"]
 
 
+def test_a_claim_whose_trainings_are_not_finished_is_told_as_such() -> None:
+    found = rows({0.1: [3.0, 3.1, 3.2]})
+    expected = [
+        {"recipe": recipe, "seed": seed, "sigma_d": sigma_d}
+        for recipe in ("W/O", "W/", "OVF", "late")
+        for seed in (0, 1, 2)
+        for sigma_d in (0.1, 0.2)
+    ]
+    late = {"claim": "late keeps more", "better": {"recipe": "late"}, "than": {"recipe": "W/"}}
+    view = view_from({"view": "claims", "claims": [MORE, late]})
+    [made] = view.blocks(found, key_prefix="x", expected=expected)
+    assert isinstance(made, Grid)
+    assert [[line[0].text, line[1].text, line[-1].text] for line in made.rows] == [
+        ["OVF keeps more", "0.1", "holds"],
+        ["OVF keeps more", "0.2", "not finished"],
+        ["late keeps more", "0.1", "not finished"],
+        ["late keeps more", "0.2", "not finished"],
+    ]
+    # 6 of W/, 6 of OVF, 6 of late, each once; 3 of W/ and of OVF are there.
+    assert "12 of 18 results (a training tested at a sigma_d) are not finished" in made.notes
+    [alone] = view_from({"view": "claims", "claims": [late]}).blocks(found, key_prefix="x", expected=expected)
+    assert isinstance(alone, Grid)
+    assert {line[-1].text for line in alone.rows} == {"not finished"}
+
+
+def test_what_is_no_share_is_not_told_in_points() -> None:
+    made = table(rows({0.1: [3.0, 3.1, 3.2]}), metric="nll")
+    assert not any("point" in note for note in made.notes)
+
+
 def test_other_axes_are_paired_apart() -> None:
     found = rows({0.1: [3.0, 3.1, 3.2]})
     both = [{**one, "axes": {**one["axes"], "net": net}} for one in found for net in ("a", "b")]
@@ -77,6 +107,8 @@ def test_other_axes_are_paired_apart() -> None:
     ("claims", "told"),
     [
         ("OVF is better", "claims must be a list"),
+        ([{"claim": "a", "better": {"seed": 1}, "than": {"seed": 0}}], "'a' speaks of seeds"),
+        ([{"claim": "a", "better": {"recipe": "W/"}, "than": {"recipe": "W/"}}], "are the same: name two"),
         ([], "claims must be a list"),
         (["OVF is better"], "a claim must hold claim, better and than"),
         ([{"claim": "x", "better": {"recipe": "OVF"}}], "a claim needs than"),

@@ -26,14 +26,14 @@ def rows_of(**accuracies: tuple[float, ...]) -> list[dict[str, Any]]:
 def test_a_ranking_tells_each_verdict_and_the_difference_that_decides() -> None:
     rows = rows_of(
         control=(0.80, 0.80, 0.80),
-        IRS=(0.83, 0.83, 0.83),
+        IRS=(0.83, 0.831, 0.829),
         OVF=(0.802, 0.798, 0.80),
-        other=(0.70, 0.70, 0.70),
+        other=(0.70, 0.701, 0.699),
         wild=(0.5, 0.9, 0.8),
     )
     (line,) = lines(rows, {"view": "ranking", "control": "control"})
     assert line == (
-        "accuracy against control: IRS better (+3.00 ± 0.00); other worse (−10.00 ± 0.00); "
+        "accuracy against control: IRS better (+3.00 ± 0.25); other worse (−10.00 ± 0.25); "
         "OVF equivalent within 1 point (0.00 ± 0.50); wild undecided."
     )
 

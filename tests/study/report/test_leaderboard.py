@@ -43,7 +43,8 @@ def grid_of(rows: list[dict[str, Any]], **keys: Any) -> Grid:
 def test_rows_are_ordered_and_what_is_not_converged_comes_last() -> None:
     grid = grid_of(rows_of())
     assert [line[0].text for line in grid.rows] == ["OVF", "W/", "W/O", "late"]
-    accuracy = {line[0].text: line[1] for line in grid.rows}
+    assert [line[1].value for line in grid.rows] == [2] * 4
+    accuracy = {line[0].text: line[2] for line in grid.rows}
     assert accuracy["OVF"].value == pytest.approx(81)
     assert not accuracy["late"].converged
     assert accuracy["OVF"].converged
@@ -99,7 +100,7 @@ def test_trainings_of_other_lengths_are_compared_by_step_and_other_settings_not_
 def test_each_row_has_all_figures_and_a_smaller_likelihood_ranks_first() -> None:
     grid = grid_of(rows_of(), metric="nll")
     assert grid.columns[0] == "recipe"
-    assert grid.columns[1] == "NLL, nats"
+    assert grid.columns[1:3] == ("trainings", "NLL, nats")
     assert {"accuracy, %", "5th percentile, %", "worst chip, %", "EKL, nats", "calibration error, %"} <= set(
         grid.columns
     )

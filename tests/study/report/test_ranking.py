@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from steadynet.study.report.content import Chart, Grid
+from steadynet.study.report.page_plots import figures
 from steadynet.study.report.views import view_from
 from steadynet.study.report.views.groups import select
 from steadynet.study.report.views.ranking import RankingView, Standing
@@ -47,7 +48,10 @@ def test_a_difference_is_paired_by_seed_with_students_interval() -> None:
         ((0.5, 0.51, 0.52), "better, by less than 1 point"),
         ((-0.5, -0.51, -0.52), "worse, by less than 1 point"),
         ((0.1, -0.1, 0.0), "equivalent within 1 point"),
-        ((0.0, 0.0, 0.0), "equivalent within 1 point"),
+        # No spread at all, as between accuracies on few images, gives no interval.
+        ((0.0, 0.0, 0.0), "undecided"),
+        ((0.5, 0.5), "undecided"),
+        ((0.0, 0.001, 0.0), "equivalent within 1 point"),
         ((2.0, -2.0, 0.0), "undecided"),
         ((0.8, 0.9, -0.2), "undecided"),
         ((9.0,), "undecided"),
@@ -60,7 +64,7 @@ def test_a_verdict_is_what_the_whole_interval_allows(points: tuple[float, ...], 
 
 def test_where_less_is_better_the_smaller_wins_and_comes_first() -> None:
     rows = [
-        row(axes={"recipe": n, "seed": s}, nll={"mean": v + s / 1000, "std": 0.1, "lo": None, "hi": None})
+        row(axes={"recipe": n, "seed": s}, nll={"mean": v + s * v / 1000, "std": 0.1, "lo": None, "hi": None})
         for n, v in (("control", 0.5), ("small", 0.3), ("large", 0.9))
         for s in (0, 1)
     ]
@@ -117,13 +121,13 @@ def test_a_table_for_each_panel_and_lines_of_differences_over_sigma_d() -> None:
     assert isinstance(first, Grid)
     assert isinstance(second, Grid)
     assert isinstance(chart, Chart)
-    assert first.columns == ("recipe", "sigma_d", "accuracy, %", "minus W/, T = 4", "verdict")
+    assert first.columns == ("recipe", "sigma_d", "accuracy, %", "minus W/, T = 4", "pairs", "verdict")
     assert (len(first.rows), len(second.rows)) == (25, 20)
     at = [line for line in first.rows if line[1].text == "0.4"]
     assert [line[2].value for line in at] == sorted((line[2].value or 0.0 for line in at), reverse=True)
     assert at[-1][0].text == "W/O"
     assert at[-1][3].text.startswith("−")
-    assert at[-1][4].text == "worse"
+    assert [entry.text for entry in at[-1][4:]] == ["3", "worse"]
     assert (chart.kind, len(chart.panels)) == ("curve", 2)
     line = next(s for s in chart.panels[0].series if s.name == "W/O")
     assert line.points[-1].y == at[-1][3].value
@@ -152,10 +156,16 @@ def test_more_series_than_lines_are_told_apart_give_intervals_for_each_sigma_d()
         assert [(p.x, round(p.y, 6)) for p in best] == [("r9", 10.0)]
 
 
-def test_what_is_hollow_is_not_converged_or_held_against_what_is_not() -> None:
-    def hollow(clean: dict[str, float]) -> list[str]:
+def test_what_is_marked_as_not_converged_is_that_and_not_what_is_held_against_it() -> None:
+    def marked(clean: dict[str, float]) -> tuple[list[str], list[str]]:
         rows = [
-            row(0.6, axes={"recipe": n, "seed": s}, clean_accuracy=c, options={"recipe": k})
+            row(
+                0.6 + s / 1000,
+                axes={"recipe": n, "seed": s},
+                clean_accuracy=c,
+                recipe=k,
+                options={"recipe": k},
+            )
             for n, c, k in (
                 ("W/O", 0.98, "vanilla"),
                 ("control", clean["control"], "noise"),
@@ -163,13 +173,35 @@ def test_what_is_hollow_is_not_converged_or_held_against_what_is_not() -> None:
             )
             for s in (0, 1)
         ]
-        made = view_from({"view": "ranking", "control": "control"}).blocks(rows, key_prefix="x")[-1]
-        assert isinstance(made, Chart)
-        assert made.hollow == "it or control is not converged"
-        return [s.name for s in made.panels[0].series if not s.points[0].converged]
+        grid, chart = view_from({"view": "ranking", "control": "control"}).blocks(rows, key_prefix="x")
+        assert isinstance(grid, Grid)
+        assert isinstance(chart, Chart)
+        starred = [line[0].text for line in grid.rows if not all(entry.converged for entry in line)]
+        return [s.name for s in chart.panels[0].series if not s.points[0].converged], starred
 
-    assert hollow({"control": 0.98, "r": 0.9}) == ["r"]
-    assert sorted(hollow({"control": 0.9, "r": 0.98})) == ["W/O", "control", "r"]
+    assert marked({"control": 0.98, "r": 0.9}) == (["r"], ["r"])
+    assert marked({"control": 0.9, "r": 0.98}) == (["control"], ["control"])
+
+
+def test_a_series_looks_alike_in_all_charts_of_a_study() -> None:
+    """Where one has no difference to show, or a view shows some alone, the others keep their colours and marks."""
+    rows = [
+        *rows_of(control=(0.8, 0.9), other=(0.9, 0.91), last=(0.7, 0.72)),
+        row(0.5, axes={"recipe": "single", "seed": 7}),
+    ]
+    ends: list[Any] = []
+    for view in (
+        {"view": "ranking", "control": "control"},
+        {"view": "cost"},
+        {"view": "cost", "where": {"recipe": ["control", "last"]}},
+    ):
+        chart = view_from(view).blocks(
+            rows, key_prefix="x", expected=[{**r["axes"], "sigma_d": 0.2} for r in rows]
+        )[-1]
+        assert isinstance(chart, Chart)
+        traces = [trace for trace in figures(chart)[0]["data"] if trace["name"] == "last"]
+        ends.append((traces[-1]["marker"]["symbol"], traces[-1]["marker"]["color"]))
+    assert ends == [ends[0]] * 3
 
 
 def test_one_sigma_d_gives_intervals_by_recipe_and_one_seed_no_chart() -> None:

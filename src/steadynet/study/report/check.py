@@ -13,6 +13,8 @@ from steadynet.study.definition import Study
 from steadynet.study.report.assemble import views_of
 from steadynet.study.report.findings import findings
 
+# What calibrated tests alone tell.
+CALIBRATION = "logits_temperature"
 _ESTIMATES = ("accuracy", "ekl", "nll", "brier", "ece", "kpp1", "kpp5", "kpp10")
 
 
@@ -27,6 +29,10 @@ def check_views(study: Study, points: Sequence[Point]) -> None:
     expected = [{**row["axes"], "sigma_d": row["sigma_d"]} for row in rows]
     for number, view in enumerate(views_of(study), 1):
         try:
+            if getattr(view, "metric", "") == CALIBRATION and not study.test.calibrated:
+                raise SteadyNetError(
+                    f"{CALIBRATION} is known of calibrated tests alone: give test: {{calibrated: true}}"
+                )
             view.blocks(rows, key_prefix=f"{study.name}-{number}", expected=expected)
             findings(rows, [view])
         except SteadyNetError as error:

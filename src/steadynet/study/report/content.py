@@ -73,7 +73,7 @@ class Chart:
         notes: Lines under it: what the intervals are over, what is not converged, what is left out.
         alternative: Its content in a few sentences, for those who do not see it.
         log_x: Whether x is drawn on a logarithmic axis.
-        hollow: What hollow marks say.
+        names: All names that series of the study's charts have, in their order, so that each looks alike in all of them.
     """
 
     key: str
@@ -85,7 +85,7 @@ class Chart:
     notes: tuple[str, ...] = ()
     alternative: str = ""
     log_x: bool = False
-    hollow: str = "not converged"
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from steadynet.errors import check_choice
 from steadynet.files import write_atomically
-from steadynet.report.figures import COLOURS, MARKERS
+from steadynet.report.figures import COLOURS, MARKERS, as_written
 from steadynet.report.rows import order
 from steadynet.study.report.content import Chart, Panel
 from steadynet.study.report.drawing_marks import bars, curve, scatter, violins
@@ -87,7 +87,7 @@ def draw(
 def figure(chart: Chart) -> Figure:
     """Return a chart's figure: its panels as small multiples with shared axes, one legend for all."""
     names = order(series.name for panel in chart.panels for series in panel.series)
-    styles = {name: style(index) for index, name in enumerate(names)}
+    styles = {name: style(index) for index, name in enumerate(order([*chart.names, *names]))}
     panels = chart.panels or (Panel("nothing is finished", ()),)
     sideways = chart.kind in ("violin", "bar")
     columns = min(len(panels), 2 if sideways and len(panels) != 3 else 3)
@@ -147,7 +147,7 @@ def _panel(axes: Axes, chart: Chart, panel: Panel, styles: Mapping[str, Style]) 
 
 def _legend(made: Figure, chart: Chart, grid: Any, *, sideways: bool) -> None:
     hollow = any(not p.converged for panel in chart.panels for s in panel.series for p in s.points)
-    note = f"hollow: {chart.hollow}" if hollow else None
+    note = "hollow: not converged" if hollow else None
     if sideways:
         if note:
             made.legend([], [], loc="outside lower right", frameon=False, title=note, title_fontsize=9)
@@ -172,4 +172,5 @@ def _legend(made: Figure, chart: Chart, grid: Any, *, sideways: bool) -> None:
 def _save(made: Figure, suffix: str, path: Path) -> None:
     with rc_context(_SETTINGS):
         _CANVASES[suffix](made)
+        as_written(made)
         made.savefig(path, dpi=160, metadata=_METADATA[suffix])

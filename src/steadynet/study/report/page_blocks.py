@@ -106,7 +106,7 @@ def _legend(chart: Chart, anchor: str) -> str:
                         f"{_swatch(chart, index, published)}{escaped(named(series))}</button></li>"
                     )
     if hollow:
-        items.append(f'<li class="key">{_HOLLOW}hollow: {escaped(chart.hollow)}</li>')
+        items.append(f'<li class="key">{_HOLLOW}hollow: not converged</li>')
     return f'<ul class="legend" aria-label="Legend">{"".join(items)}</ul>' if items else ""
 
 

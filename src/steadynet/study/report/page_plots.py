@@ -17,8 +17,8 @@ _TICKS = 400
 
 
 def names_of(chart: Chart) -> list[str]:
-    """Return the names of a chart's series; the place of each gives its look."""
-    return order(series.name for panel in chart.panels for series in panel.series)
+    """Return the names of a study's series, those of this chart among them; the place of each gives its look."""
+    return order([*chart.names, *(series.name for panel in chart.panels for series in panel.series)])
 
 
 def figures(chart: Chart) -> list[dict[str, Any]]:

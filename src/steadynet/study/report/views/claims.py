@@ -16,6 +16,7 @@ from steadynet.study.report.views.groups import Group, Label, Row, Selection, la
 from steadynet.study.report.views.ranking import by_seed, difference_text, verdict
 
 HOLDS, OPPOSITE, EQUIVALENT = "holds", "the opposite holds", "does not hold: equivalent within 1 point"
+NOT_FINISHED = "not finished"
 _KEYS = ("claim", "better", "than")
 
 
@@ -57,6 +58,12 @@ class Claim:
                 )
         if set(better) != set(than):
             raise SteadyNetError(f"view claims: {held['claim']!r}: better and than must name the same axes")
+        if "seed" in better:
+            raise SteadyNetError(
+                f"view claims: {held['claim']!r} speaks of seeds, over which trainings are averaged: name another axis"
+            )
+        if better == than:
+            raise SteadyNetError(f"view claims: {held['claim']!r}: better and than are the same: name two")
         return cls(str(held["claim"]), dict(better), dict(than))
 
 
@@ -70,7 +77,8 @@ class Found:
         groups: The two sides' trainings.
         difference: Of the two, paired by seed; None where fewer than two seeds are shared.
         pairs: How many seeds are shared.
-        verdict: holds, the opposite holds, does not hold: equivalent within 1 point, undecided, or not converged.
+        verdict: holds, the opposite holds, does not hold: equivalent within 1 point, undecided, not converged, or not
+            finished.
     """
 
     claim: Claim
@@ -114,21 +122,31 @@ class ClaimsView(View):
         return tuple(order([*super().axes_used, *(axis for claim in self.claims for axis in claim.better)]))
 
     def found(self, selection: Selection) -> tuple[Found, ...]:
-        """Return what came of each claim, by σ_d and the other axes."""
-        axes = [axis for axis in order(a for row in selection.rows for a in row["axes"]) if axis != "seed"]
-        axes = [*(axis for axis in axes if axis != "sigma_d"), "sigma_d"]
+        """Return what came of each claim, by σ_d and the other axes; where a side is not finished, that too."""
+        named = [
+            *(a for entry in selection.expected for a in entry),
+            *(a for row in selection.rows for a in row["axes"]),
+        ]
+        axes = [*(axis for axis in order(named) if axis not in ("seed", "sigma_d")), "sigma_d"]
         groups = selection.groups(axes, self.kind)
         made: list[Found] = []
         for claim in self.claims:
             others = [axis for axis in axes if axis not in claim.better]
-            for place in order(tuple(label_of(row, axis) for axis in others) for row in selection.rows):
+            places = [
+                tuple(entry[axis] for axis in others)
+                for entry in selection.expected
+                if all(axis in entry for axis in others)
+            ]
+            for place in order(
+                [*places, *(tuple(label_of(row, axis) for axis in others) for row in selection.rows)]
+            ):
                 here = dict(zip(others, place, strict=True))
                 sides = [
                     groups.get(tuple({**here, **side}[axis] for axis in axes))
                     for side in (claim.better, claim.than)
                 ]
                 one, other = sides
-                if one is not None and other is not None and one.rows and other.rows:
+                if one is not None and other is not None:
                     made.append(self._found(claim, here, one, other))
         return tuple(made)
 
@@ -144,6 +162,8 @@ class ClaimsView(View):
                     raise unknown(f"label of axis {axis} in a claim", label, map(str, labels[axis]))
 
     def _found(self, claim: Claim, place: Mapping[str, Label], one: Group, other: Group) -> Found:
+        if not one.rows or not other.rows:
+            return Found(claim, place, (one, other), None, 0, NOT_FINISHED)
         metric = self.shown_metric
         mine, theirs = by_seed(metric, one.rows), by_seed(metric, other.rows)
         shared = paired(mine, theirs)
@@ -180,7 +200,8 @@ class ClaimsView(View):
             )
             for one in found
         ]
-        groups = [group for one in found for group in one.groups]
+        groups = list({id(group): group for one in found for group in one.groups}.values())
+        finished = any(group.rows for group in groups)
         counts = [str(n) for n in sorted({one.pairs for one in found if one.difference is not None})]
         return (
             Grid(
@@ -189,23 +210,30 @@ class ClaimsView(View):
                 columns=("claim", *places, f"difference of {metric.name}", "verdict"),
                 rows=tuple(lines),
                 notes=(
-                    "differences in points, paired by seed"
+                    f"differences {'in points, ' if metric.in_points else ''}paired by seed"
                     + (
                         f"; their 95 % intervals are over {words.listed(counts)} pairs of trainings (Student's t)"
                         if counts
                         else ""
                     )
                     + ", each for its own comparison: of twenty, one misses by chance",
-                    "a claim holds where the whole interval lies on its side of 0; undecided: the interval holds 0 and reaches "
-                    "further than 1 point from it, or fewer than two seeds are shared",
-                    *words.notes(groups, sign="±", mark="asterisk")[1:],
+                    "a claim holds where the whole interval lies on its side of 0; undecided: the interval holds 0"
+                    + (" and reaches further than 1 point from it" if metric.in_points else "")
+                    + ", fewer than two seeds are shared, or all differences are the same, which gives no interval",
+                    *(
+                        words.notes(groups, sign="±", mark="asterisk")[1:]
+                        if finished
+                        else words.missing_note(groups)
+                    ),
                 ),
             ),
         )
 
     def _difference(self, one: Found) -> Entry:
         if one.difference is None:
-            return Entry("–", detail="fewer than two seeds are shared")
+            return Entry(
+                "–", detail=one.verdict if one.verdict == NOT_FINISHED else "fewer than two seeds are shared"
+            )
         d = one.difference
         return Entry(
             difference_text(self.shown_metric, d),

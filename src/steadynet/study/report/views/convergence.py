@@ -141,6 +141,7 @@ class ConvergenceView(View):
             x_label="seed of the training",
             y_label=METRICS["accuracy"].label,
             panels=tuple(panels),
+            names=selection.names(self.series),
             notes=(
                 words.interval_note(
                     [dataclasses.replace(g, rows=(row,)) for g in groups.values() for row in g.rows], "bars"

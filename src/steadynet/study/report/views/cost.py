@@ -81,6 +81,7 @@ class CostView(View):
             x_label="time of a training, s",
             y_label=metric.label,
             panels=tuple(panels),
+            names=selection.names(self.series),
             notes=(
                 "time: median over the trainings of a point, whatever else the machine did at the time",
                 *(("a point for each sigma_d",) if len(selection.labels("sigma_d")) > 1 else ()),

@@ -83,6 +83,7 @@ class CurveView(View):
             x_label=words.axis_label(self.x),
             y_label=metric.label,
             panels=tuple(panels),
+            names=selection.names(self.series),
             notes=(
                 *words.notes(groups.values(), sign="bands", mark="hollow"),
                 *words.published_note(self.published, told, published_allowed),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 import shlex
@@ -65,11 +66,13 @@ class Selection:
         rows: Those that it shows.
         every: All rows of the study, for what they are held against.
         expected: The labels of those that it would show if all were finished.
+        whole: The labels of all of the study.
     """
 
     rows: tuple[Row, ...]
     every: tuple[Row, ...]
     expected: tuple[Mapping[str, Label], ...]
+    whole: tuple[Mapping[str, Label], ...] = ()
 
     def labels(self, axis: str | None) -> list[Label | None]:
         """Return the labels that an axis has here, in the study's order, numbers sorted; [None] for no axis."""
@@ -80,6 +83,11 @@ class Selection:
             + [label_of(row, axis) for row in self.rows]
         )
         return sorted(found) if all(isinstance(label, int | float) for label in found) else found
+
+    def names(self, axis: str) -> tuple[str, ...]:
+        """Return all labels that an axis has in the study, shown or not, as texts."""
+        labels = [entry[axis] for entry in self.whole if axis in entry]
+        return tuple(order(str(label) for label in [*labels, *(label_of(row, axis) for row in self.every)]))
 
     def groups(self, axes: Sequence[str], where: str) -> dict[Key, Group]:
         """Return the groups by the labels of some axes, those without a finished row too.
@@ -133,7 +141,7 @@ def select(
         for entry in wanted
         if all(axis not in entry or entry[axis] in labels for axis, labels in where.items())
     ]
-    return shown(rows, where, left)
+    return dataclasses.replace(shown(rows, where, left), whole=tuple(wanted))
 
 
 def shown(

@@ -102,12 +102,14 @@ class LeaderboardView(View):
             title=words.titled(self.title or "Leaderboard", ", ".join([*([title] if title else []), *parts])),
             columns=(
                 self.series,
+                "trainings",
                 *(HEADINGS.get(name, METRICS[name].label) for name in shown),
                 f"time / {self.control}",
             ),
             rows=tuple(
                 (
                     Entry(str(name)),
+                    Entry(str(len(group.rows)), len(group.rows)),
                     *(entry(METRICS[metric], group) for metric in shown),
                     relative_time(times[name], control),
                 )

@@ -150,7 +150,14 @@ class RankingView(View):
                     title=words.titled(
                         self.title or f"Ranking by {metric.words}", words.panel_title(panel, self.panels)
                     ),
-                    columns=(self.series, "sigma_d", metric.label, f"minus {self.control}", "verdict"),
+                    columns=(
+                        self.series,
+                        "sigma_d",
+                        metric.label,
+                        f"minus {self.control}",
+                        "pairs",
+                        "verdict",
+                    ),
                     rows=tuple(self._line(standing) for standing in own),
                     notes=(*self._notes(own), *words.notes(here, sign="±", mark="asterisk")),
                 )
@@ -170,7 +177,8 @@ class RankingView(View):
             + ", each for its own comparison: of twenty, one misses by chance",
             "better, worse: the whole interval lies on one side of 0"
             + ("; equivalent: it lies within 1 point of 0" if self.shown_metric.in_points else "")
-            + "; undecided: anything else, and where fewer than two seeds are shared",
+            + "; undecided: anything else, and where fewer than two seeds are shared or all differences are the same, which "
+            "gives no interval",
             "what is not converged neither wins nor loses",
         )
 
@@ -186,7 +194,7 @@ class RankingView(View):
                 difference.mean,
                 difference.lo,
                 difference.hi,
-                converged="not converged" not in standing.verdict,
+                converged=standing.group.converged is not False,
                 detail=f"{standing.pairs} pairs; {standing.group.detail}",
             )
         return (
@@ -194,6 +202,7 @@ class RankingView(View):
             Entry(f"{standing.sigma_d:g}" if isinstance(standing.sigma_d, int | float) else standing.sigma_d),
             entry(metric, standing.group),
             shown,
+            Entry("" if standing.verdict == CONTROL else str(standing.pairs), standing.pairs or None),
             Entry(standing.verdict),
         )
 
@@ -230,7 +239,7 @@ class RankingView(View):
             y_label=f"{metric.label.rpartition(', ')[0] or metric.label}: difference from {self.control}, {unit}",
             panels=tuple(panels),
             notes=tuple(notes),
-            hollow=f"it or {self.control} is not converged",
+            names=selection.names(self.series),
         )
         return dataclasses.replace(chart, alternative=words.alternative(chart))
 
@@ -242,7 +251,7 @@ def _point(standing: Standing, *, lines: bool) -> Point:
         difference.mean if difference else 0.0,
         difference.lo if difference else math.nan,
         difference.hi if difference else math.nan,
-        "not converged" not in standing.verdict and standing.group.converged is not False,
+        standing.group.converged is not False,
         detail=standing.verdict if standing.verdict == CONTROL else pairs,
     )
 
@@ -270,7 +279,8 @@ def verdict(metric: Metric, group: Group, control: Group | None, difference: Est
         return "not converged"
     if control is not None and control.converged is False:
         return "control not converged"
-    if difference is None:
+    # Differences that are all the same by chance, as accuracies on few images may be, would decide with certainty.
+    if difference is None or difference.hi - difference.lo <= 1e-12 * max(1.0, abs(difference.mean)):
         return "undecided"
     within = metric.in_points and difference.lo >= -MARGIN and difference.hi <= MARGIN
     if difference.lo > 0 or difference.hi < 0:

@@ -62,6 +62,7 @@ class ViolinView(View):
             x_label=self.series,
             y_label=METRICS["accuracy"].label,
             panels=tuple(panels),
+            names=selection.names(self.series),
             notes=(
                 "violins: accuracies of single simulated chips, all trainings together; the mark is the mean of the trainings",
                 *words.notes(groups.values(), sign="bars", mark="hollow"),
