@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from steadynet.errors import SteadyNetError
-from steadynet.files import prepare_folder, write_atomically, write_json_atomically, write_text_atomically
+from steadynet.files import (
+    alone,
+    check_free,
+    prepare_folder,
+    write_atomically,
+    write_json_atomically,
+    write_text_atomically,
+)
 
 root = os.geteuid() == 0
 
@@ -119,3 +128,19 @@ def test_an_unwritable_folder_is_refused(tmp_path: Path) -> None:
         prepare_folder(locked / "below")
     with pytest.raises(SteadyNetError, match="cannot write"):
         write_text_atomically(locked / "a.txt", "")
+
+
+def test_one_process_works_in_a_folder_at_a_time(tmp_path: Path) -> None:
+    check_free(tmp_path / "none")
+    with alone(tmp_path):
+        told = f"another process is at {tmp_path}: wait until it has ended"
+        code = f"from pathlib import Path; from steadynet.files import alone, check_free; p = Path({str(tmp_path)!r})\n"
+        for what in ("check_free(p)", "alone(p).__enter__()"):
+            done = subprocess.run(
+                [sys.executable, "-c", code + what], capture_output=True, text=True, check=False
+            )
+            assert told in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    check_free(tmp_path)
+    with alone(tmp_path):
+        pass

@@ -12,8 +12,12 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from steadynet.errors import DiskFullError, SteadyNetError
 
+# In a folder that a process works in: held as long as it does.
+LOCK = ".lock"
 TEMPORARY_SUFFIX = ".steadynet-tmp"
 
 
@@ -145,6 +149,53 @@ def claimed_folder(path: Path, started: Path, *, overwrite: bool = False) -> Gen
             _empty(path)
             if not existed:
                 path.rmdir()
+
+
+@contextmanager
+def alone(folder: Path) -> Generator[None]:
+    """Let no other process work in a folder, which exists, meanwhile.
+
+    Raises:
+        SteadyNetError: If one does.
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise _busy(folder) from None
+    try:
+        yield
+    finally:
+        (folder / LOCK).unlink(missing_ok=True)
+        lock.release()
+
+
+def check_free(folder: Path) -> None:
+    """Raise `SteadyNetError` if another process works in a folder, which may not be there."""
+    if is_locked(folder):
+        raise _busy(folder)
+
+
+def _busy(folder: Path) -> SteadyNetError:
+    return SteadyNetError(
+        f"another process is at {folder}: wait until it has ended, or end it, or name another folder"
+    )
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a living process works in the folder."""
+    path = folder / LOCK
+    if not path.is_file():
+        return False
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False
 
 
 def check_folder(path: Path, *, overwrite: bool = False) -> None:

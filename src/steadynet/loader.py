@@ -23,17 +23,40 @@ from torch.utils.data import (
     default_collate,  # pyright: ignore[reportUnknownVariableType] (torch leaves its list bare)
 )
 
+from steadynet.batches import each, size_of
 from steadynet.data.imageset import ImageSet
 from steadynet.errors import SteadyNetError, check_integer
 from steadynet.randomness import stable_seed
 
 
-def as_dataset(data: Dataset[Any] | Sequence[Tensor], what: str = "data") -> Dataset[Any]:
+class Items(Dataset[Any]):
+    """A pair of inputs, which are several tensors, and targets, item by item.
+
+    Args:
+        inputs: A tuple or mapping of tensors with as many items each.
+        targets: A tensor with as many.
+    """
+
+    def __init__(self, inputs: Any, targets: Tensor) -> None:
+        self.inputs, self.targets = inputs, targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Any, Tensor]:
+        return each(lambda tensor: tensor[index], self.inputs), self.targets[index]
+
+
+def as_dataset(
+    data: Dataset[Any] | Sequence[Any], what: str = "data", *, classes: bool = True
+) -> Dataset[Any]:
     """Return `data` as a map-style dataset of (input, label).
 
     Args:
-        data: A map-style dataset, or a pair (inputs, labels) of tensors of equal length.
+        data: A map-style dataset, or a pair (inputs, labels) of equal length: inputs are a tensor, or a tuple or mapping of
+            tensors.
         what: What to call it in an error.
+        classes: Whether labels are class numbers; otherwise they are any targets.
 
     Raises:
         SteadyNetError: If it is empty, an iterable dataset, a loader, or a pair that does not match.
@@ -46,19 +69,26 @@ def as_dataset(data: Dataset[Any] | Sequence[Tensor], what: str = "data") -> Dat
         raise SteadyNetError(
             f"{what} must be a map-style dataset: an iterable one has no order that can be replayed"
         )
-    if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(item, Tensor) for item in data):
+    if isinstance(data, tuple | list) and len(data) == 2 and isinstance(data[1], Tensor):
         inputs, labels = data
-        if len(inputs) != len(labels):
+        items = size_of(inputs)
+        if items != len(labels):
+            raise SteadyNetError(f"{what} has {items} inputs and {len(labels)} labels: give as many of each")
+        if classes and labels.is_floating_point():
             raise SteadyNetError(
-                f"{what} has {len(inputs)} inputs and {len(labels)} labels: give as many of each"
+                f"the labels of {what} are {labels.dtype}: give class numbers as integers, or a loss=… of your own"
             )
-        if labels.is_floating_point():
-            raise SteadyNetError(f"the labels of {what} are {labels.dtype}: give class numbers as integers")
-        if labels.dim() != 1:
+        if classes and labels.dim() != 1:
             raise SteadyNetError(
-                f"the labels of {what} have shape {tuple(labels.shape)}: give one class number each"
+                f"the labels of {what} have shape {tuple(labels.shape)}: give one class number each, or a loss=… of your own"
             )
-        data = TensorDataset(inputs, labels.long())
+        labels = labels.long() if classes else labels
+        data = TensorDataset(inputs, labels) if isinstance(inputs, Tensor) else Items(inputs, labels)
+    if type(data) is TensorDataset and len(data.tensors) != 2:
+        raise SteadyNetError(
+            f"{what} has items of {len(data.tensors)} tensors: give (input, label) each, several inputs as the pair "
+            "((x, y), labels)"
+        )
     if not isinstance(data, Dataset) or not hasattr(data, "__len__"):
         raise SteadyNetError(
             f"{what} must be a map-style dataset or a pair of tensors (inputs, labels), got {type(data).__name__}"
@@ -196,13 +226,30 @@ class Loader:
             for share in shares:
                 with _generators_kept():
                     batch = default_collate([replayed[index] for index in share])
-                yield batch
+                yield _pair(batch)
             return
         # The loader seeds its workers from a generator; without one, the global generator would move on.
         generator = torch.Generator().manual_seed(0)
-        yield from DataLoader(
+        for batch in DataLoader(
             replayed, batch_sampler=list(shares), num_workers=self.workers, generator=generator
+        ):
+            yield _pair(batch)
+
+
+def _pair(batch: Any) -> tuple[Any, Tensor]:
+    """Return a batch of (input, label).
+
+    Raises:
+        SteadyNetError: If its items are no pairs.
+    """
+    if not isinstance(batch, tuple | list) or len(cast("list[Any]", batch)) != 2:
+        kind = type(batch).__name__  # pyright: ignore[reportUnknownArgumentType] (anything)
+        told = f"{len(cast('list[Any]', batch))} parts" if isinstance(batch, tuple | list) else f"one {kind}"
+        raise SteadyNetError(
+            f"items of the data set must be (input, label), these are {told}: give several inputs as ((x, y), label)"
         )
+    inputs, labels = cast("list[Any]", batch)
+    return inputs, labels
 
 
 class _Replayed(Dataset[Any]):

@@ -13,6 +13,7 @@ import yaml
 
 from data.pictures import picture, write
 from steadynet.cli.main import main
+from steadynet.files import alone
 
 QUICK = [
     "--model",
@@ -125,9 +126,24 @@ def test_a_run_on_a_folder_that_has_changed_since_is_not_tested_on_it(
     assert main(["evaluate", "../run", *test, "--data-seed", "3"]) == 0
 
 
+def test_a_folder_that_another_process_trains_in_is_refused(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with alone(run):
+        for words in (
+            ["train", "--out", "run", "--resume"],
+            ["train", *QUICK, "--out", "run", "--overwrite"],
+        ):
+            capsys.readouterr()
+            assert main(words) == 2
+            assert "another process is at run: wait until it has ended" in capsys.readouterr().err
+    assert (run / "backbone.safetensors").is_file()
+
+
 def test_evaluate_refuses_what_is_no_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, told in (
         (["evaluate", "none"], "there is no none"),
+        (["evaluate", "."], ". holds no backbone.safetensors, so it is no run; runs in it: run"),
         (["evaluate", "run/training"], "holds no backbone.safetensors"),
         (["evaluate", "run/result.json"], "run/result.json"),
         (["evaluate", "run", "--model.width", "0.5"], "backbone"),

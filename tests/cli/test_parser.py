@@ -169,13 +169,16 @@ def test_print_config_is_yaml_that_config_takes(capsys: pytest.CaptureFixture[st
 
 REFUSED = [
     ("--recipe ovff", "unknown recipe 'ovff': did you mean 'ovf'?"),
-    ("--recipe noise --beta 1", "'beta'"),
+    ("--recipe noise --beta 1", "beta is an option of ovf, irs, self-feedback, which recipe 'noise'"),
     ("--recipe ovf --beta 1e400", "beta must be a finite number, got inf"),
     ("--recipe ovf --feedback-layers", "option --feedback-layers needs at least one value"),
     ("--recipe ovf --feedback-layers []", "--feedback-layers needs at least one name"),
-    ("--recipe irs --feedback-layers fc.weight", "'feedback_layers'"),
+    ("--recipe irs --feedback-layers fc.weight", "feedback_layers is an option of ovf, which recipe 'irs'"),
     ("--recipe self-feedback --beta 1", "self-feedback leaves -0.0275 of the output"),
-    ("--recipe self-feedback --delta-sigma 0.1", "(objective SelfFeedback) 'delta_sigma'"),
+    (
+        "--recipe self-feedback --delta-sigma 0.1",
+        "delta_sigma is an option of ovf, which recipe 'self-feedback' (objective SelfFeedback) is not",
+    ),
     ("--recipe ovf --n 0", "n must be an integer ≥ 1"),
     ("--recipe vanilla --train-sigma-d 0.1", "train_sigma_d"),
     ("--recipe irs --gamma papr", "unknown --gamma 'papr': did you mean 'paper'?"),

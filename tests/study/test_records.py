@@ -14,12 +14,13 @@ from filelock import FileLock
 from cli.processes import run as command
 from steadynet.cli.main import main
 from steadynet.errors import SteadyNetError
+from steadynet.files import LOCK
 from steadynet.study.plan import Plan, plan
 from steadynet.study.records import Packed, Unpacked, pack, unpack
 from steadynet.study.rows import rows_of
 from steadynet.study.runner import run
 from steadynet.study.specification import study
-from steadynet.study.store import BACKBONE, LOCK, RESULT
+from steadynet.study.store import BACKBONE, RESULT
 from study.searching import SEARCH, with_search
 from study.small import write, written
 

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from steadynet.cli.main import main
 from steadynet.errors import DiskFullError, SteadyNetError
-from steadynet.files import write_json_atomically
+from steadynet.files import LOCK, write_json_atomically
 from steadynet.study import code_version
 from steadynet.study.cells import Cell, grid, identity
 from steadynet.study.plan import Plan, plan
@@ -19,7 +19,7 @@ from steadynet.study.rows import rows_of
 from steadynet.study.runner import run
 from steadynet.study.selection import select
 from steadynet.study.specification import study
-from steadynet.study.store import CELL, FAILURE, LOCK, RESULT
+from steadynet.study.store import CELL, FAILURE, RESULT
 from study.small import write, written
 
 ONE = {"recipe": {"W/": {"recipe": "noise"}}, "sigma_d": [0.1], "seed": [0]}

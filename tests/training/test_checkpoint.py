@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from steadynet.errors import SteadyNetError
 from steadynet.recipes import Recipe, recipe
 from steadynet.training import FitResult, fit
-from steadynet.training.callbacks import COLUMNS, append_history
+from steadynet.training.callbacks import append_history
 from steadynet.training.checkpoints import WholeFileIO, load_checkpoint
 from training.small import CPU, DEVICE, images, small_net
+
+COLUMNS = ("epoch", "step", "lr", "loss", "val_accuracy", "val_accuracy_noisy", "seconds")
 
 
 def train(out: Path, net: nn.Module | None = None, **options: Any) -> FitResult:

@@ -53,7 +53,8 @@ class ExportOptions:
         run: Folder of a finished training, or a file of weights; --run may be left out.
         onnx: Also write the clean backbone as ONNX and check it in ONNX Runtime (extra onnx).
         hdf5: Also write the levels as HDF5 (extra hdf5).
-        chips: Draws of simulated chips whose conductances are written too, and as ONNX with --onnx; 0 is the first.
+        chips: Draws of simulated chips whose conductances are written too, and as ONNX with --onnx; 0 is the first. They are
+            those that evaluate --path device tests.
         sigma_d: σ_d of those chips; that of the training by default.
         seed: Seed of those chips.
         out: Folder for the files.

@@ -15,7 +15,7 @@ from steadynet.cli.hand_over import hand_over
 from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
 from steadynet.cli.runs import check_resumed, resumable, resumed_folder
 from steadynet.errors import SteadyNetError
-from steadynet.files import check_apart, check_folder, claimed_folder
+from steadynet.files import alone, check_apart, check_folder, check_free, claimed_folder
 from steadynet.options.build import (
     build_model,
     check_model,
@@ -71,6 +71,7 @@ def checked(command: Command, argv: Sequence[str]) -> Options | None:
         return None
     asked = options[CompareOptions]
     out = Path(asked.out)
+    check_free(out)
     matched = asked.train_sigma_d == "matched"
     for recipe in asked.build():
         for sigma_d in asked.sigma_d if matched else [float(asked.train_sigma_d)]:
@@ -119,6 +120,7 @@ def compare(options: Options) -> list[dict[str, Any]]:
         if not asked.resume:
             stack.enter_context(claimed_folder(out, trainings, overwrite=asked.overwrite))
             options.save(out)
+        stack.enter_context(alone(out))
         rows = run(
             problem,
             plan,
@@ -128,7 +130,7 @@ def compare(options: Options) -> list[dict[str, Any]]:
             processes=asked.processes,
             resume=asked.resume and trainings.exists(),
             on_cell=_tell,
-            progress=setup.progress,
+            progress=setup.progress and sys.stderr.isatty(),
         )
     about = {
         "command": again(options.command.name, out),

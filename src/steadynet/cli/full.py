@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from steadynet.cli.checks import percent
 from steadynet.cli.evaluate_options import DRAWS, EvaluateOptions
 from steadynet.cli.found import Found
 from steadynet.cli.table import Row, print_table
@@ -19,7 +21,7 @@ PREDICTIONS = {
     "ekl": "EKL",
     "nll": "neg. log-likelihood",
     "brier": "Brier score",
-    "calibration_error": "calibration error",
+    "calibration_error": "calibration error, %",
     "mutual_information": "mutual information",
 }
 
@@ -31,7 +33,9 @@ def run(sessions: Sequence[Session], asked: EvaluateOptions, found: list[Found])
 
     for sigma_d in sorted(asked.sigma_d):
         results = [
-            full(session, sigma_d, draws=asked.draws or DRAWS, progress=asked.progress)
+            full(
+                session, sigma_d, draws=asked.draws or DRAWS, progress=asked.progress and sys.stderr.isatty()
+            )
             for session in sessions
         ]
         references = tuple(_reference(result) for result in results)
@@ -80,10 +84,11 @@ def print_curve(found: Curve, target: float | None) -> None:
         [_percentiles(result) for result in found.results],
     )
     print_table(["sigma_d", *PREDICTIONS.values()], [_predictions(result) for result in found.results])
+    draws = max(result.draws for result in found.results)
     print(
         f"clean {100 * first.clean['accuracy']:.2f} %, quantised without error "
         f"{100 * first.quantised['accuracy']:.2f} %; {first.images} test images, "
-        f"{max(result.draws for result in found.results)} chips each, seed {first.seed}"
+        f"{draws} {'chips' if draws > 1 else 'chip'} each, seed {first.seed}"
     )
     print(
         "± and (… to …): 95 % interval over chips of this one network; it does not speak of other trainings or images"
@@ -130,8 +135,10 @@ def _percentiles(result: MonteCarloResult) -> Row:
 
 
 def _predictions(result: MonteCarloResult) -> Row:
-    estimates = [getattr(result, name) for name in PREDICTIONS if name != "mutual_information"]
-    return (f"{result.sigma_d:g}", *map(str, estimates), f"{result.mutual_information:.4g}")
+    told = [str(getattr(result, name)) for name in ("ekl", "nll", "brier")]
+    # Of one chip there is nothing that others could disagree with.
+    mutual = f"{result.mutual_information:.4g}" if result.draws > 1 else "-"
+    return (f"{result.sigma_d:g}", *told, percent(result.calibration_error), mutual)
 
 
 def _yield(result: MonteCarloResult, target: float) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
@@ -33,7 +34,8 @@ class HelpFormatter(DefaultHelpFormatter):
     """Option, what it takes, what it does, its default; without Python's type names."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=110)
+        width = min(110, shutil.get_terminal_size((110, 24)).columns)
+        super().__init__(prog, max_help_position=min(30, width // 3), width=width)
 
     def _get_help_string(self, action: argparse.Action) -> str:
         if action.dest == "print_config":

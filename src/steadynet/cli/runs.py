@@ -24,6 +24,10 @@ FREE = (
 )  # fmt: skip
 
 
+# Runs that a refusal names.
+_NAMED = 4
+
+
 def trained_weights(run: Path) -> Path:
     """Return the file of weights of a run's folder, or the file itself.
 
@@ -35,7 +39,15 @@ def trained_weights(run: Path) -> Path:
     if (run / BACKBONE).is_file():
         return run / BACKBONE
     if run.is_dir():
-        raise SteadyNetError(f"{run} holds no {BACKBONE}: finish its training by --resume, or name another")
+        if (run / CONFIG_NAME).is_file():
+            raise SteadyNetError(
+                f"{run} holds no {BACKBONE}: finish its training by --resume, or name another"
+            )
+        runs = sorted(path.parent for path in run.glob(f"*/{BACKBONE}"))
+        named = f"; runs in it: {', '.join(map(str, runs[:_NAMED]))}" + (" …" if len(runs) > _NAMED else "")
+        raise SteadyNetError(
+            f"{run} holds no {BACKBONE}, so it is no run{named if runs else ': name the folder of one'}"
+        )
     raise SteadyNetError(f"there is no {run}: name the folder of a finished training, or a file of weights")
 
 

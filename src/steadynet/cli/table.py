@@ -24,7 +24,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Row]) -> None:
 
 
 def _header(name: str) -> Column:
-    return Column(Text(name))
+    # In a narrow terminal lines are broken: what is cut off would be lost.
+    return Column(Text(name), overflow="fold")
 
 
 def _width(columns: Sequence[str], rows: Sequence[Row]) -> int:

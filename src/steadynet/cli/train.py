@@ -11,7 +11,14 @@ from steadynet.cli.command_options import RunOptions
 from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
 from steadynet.cli.runs import BACKBONE, check_resumed, resumable, resumed_folder, trained_weights
 from steadynet.errors import SteadyNetError
-from steadynet.files import check_apart, check_folder, claimed_folder, write_json_atomically
+from steadynet.files import (
+    alone,
+    check_apart,
+    check_folder,
+    check_free,
+    claimed_folder,
+    write_json_atomically,
+)
 from steadynet.options.build import (
     build_model,
     check_model,
@@ -51,6 +58,8 @@ def main(argv: Sequence[str]) -> int:
         return 0
     run = options[RunOptions]
     out = Path(run.out)
+    if is_main_process():
+        check_free(out)
     check_recipe(options[RecipeOptions].build(), options[DeviceOptions].build(run.sigma_d))
     if run.resume:
         _check_resumable(out)
@@ -88,6 +97,8 @@ def train(options: Options) -> int:
         if writes and not run.resume:
             stack.enter_context(claimed_folder(out, folder, overwrite=run.overwrite))
             options.save(out)
+        if writes:
+            stack.enter_context(alone(out))
         result = fit(
             model,
             recipe,
@@ -101,7 +112,7 @@ def train(options: Options) -> int:
             overwrite=run.resume and not started,
             init=None if started or run.init is None else trained_weights(Path(run.init)),
             loggers=tuple(setup.loggers),
-            progress=setup.progress,
+            progress=setup.progress and sys.stderr.isatty(),
         )
         if result.interrupted:
             raise KeyboardInterrupt
@@ -123,7 +134,7 @@ def train(options: Options) -> int:
         },
     )
     print(
-        f"best epoch {result.best_epoch + 1} of {len(result.history)}: validation accuracy "
+        f"best epoch {result.best_epoch} of 0 to {len(result.history) - 1}: validation accuracy "
         f"{100 * best['val_accuracy']:.2f} % clean, {100 * best['val_accuracy_noisy']:.2f} % on noisy chips "
         f"({setup.val_draws} chips, sigma_d {run.sigma_d:g})"
     )

@@ -132,7 +132,10 @@ def simulated_chip(
     model: nn.Module, device: Device, *, g_max: float = 1.0, unit: str = "g_max", seed: int = 0, draw: int = 0,
     stream: Stream = "test",
 ) -> MeasuredChip:  # fmt: skip
-    """Return a chip as a simulation of its devices leaves it: what `program` of the same draw computes with, device by device.
+    """Return a chip as a simulation of its devices leaves it.
+
+    It is what `program` of the same draw computes with on `Device(path="device")`; path "weight" draws other numbers of the
+    same law.
 
     Args:
         model: A trained network.

@@ -18,6 +18,9 @@ from steadynet.recipes.constraint.several import Several
 from steadynet.recipes.constraint.sparse import Sparse
 from steadynet.recipes.objective.cross_entropy import CrossEntropy
 from steadynet.recipes.objective.distillation import Distillation
+from steadynet.recipes.objective.irs import IRS
+from steadynet.recipes.objective.ovf import OVF
+from steadynet.recipes.objective.self_feedback import SelfFeedback
 from steadynet.recipes.step.awp import AWP
 from steadynet.recipes.step.plain import Plain
 from steadynet.recipes.step.sam import SAM
@@ -33,6 +36,8 @@ from steadynet.recipes.variation import (
 if TYPE_CHECKING:
     from steadynet.recipes.recipe import Recipe
 
+# Objectives whose options are none of other recipes.
+_FEEDBACK: Mapping[str, type] = {"ovf": OVF, "irs": IRS, "self-feedback": SelfFeedback}
 # Each constraint by the option that asks for it, which is one of its fields.
 CONSTRAINTS: Mapping[str, tuple[type, str]] = {
     "clip": (Clip, "alpha"),
@@ -251,6 +256,16 @@ def _objective(recipe: Recipe, distillation: Mapping[str, Any], given: Mapping[s
     known = fields - (set(DISTILLATION.values()) if isinstance(objective, Distillation) else set[str]())
     for name in given:
         if name not in known:
+            owners = [
+                label
+                for label, kind in _FEEDBACK.items()
+                if name in {f.name for f in dataclasses.fields(kind)}
+            ]
+            if owners:
+                raise SteadyNetError(
+                    f"{name} is an option of {', '.join(owners)}, which recipe {recipe.name!r} (objective "
+                    f"{type(objective).__name__}) is not: take --recipe {owners[0]}, or leave {name} out"
+                )
             raise unknown(
                 f"option of recipe {recipe.name!r} (objective {type(objective).__name__})",
                 name,

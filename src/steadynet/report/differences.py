@@ -112,9 +112,9 @@ def render_differences(found: Sequence[Difference], box: Box = SIMPLE_HEAD) -> T
     """Return the table: difference in points ± half the interval for each recipe and σ_d."""
     sigmas = sorted({difference.sigma_d for difference in found})
     table = Table(box=box, pad_edge=False)
-    table.add_column(Text(f"minus {found[0].control}"), no_wrap=True)
+    table.add_column(Text(f"minus {found[0].control}"), overflow="fold")
     for sigma in sigmas:
-        table.add_column(f"sigma_d {sigma:g}", justify="right", no_wrap=True)
+        table.add_column(f"sigma_d {sigma:g}", justify="right", overflow="fold")
     for recipe in order(difference.recipe for difference in found):
         own = {difference.sigma_d: difference for difference in found if difference.recipe == recipe}
         table.add_row(Text(recipe), *(_text(own.get(sigma)) for sigma in sigmas))

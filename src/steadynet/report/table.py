@@ -59,6 +59,11 @@ def captions(cells: Sequence[Cell], found: Sequence[Difference] = (), draws: int
     if found:
         lines.append(differences_caption(found))
     lines.append(training_caption(cells))
+    if any(
+        "…" in _clean([cell for cell in cells if cell.recipe == recipe])
+        for recipe in order(c.recipe for c in cells)
+    ):
+        lines.append("clean a … b: least and greatest of the networks trained for these sigma_d")
     if any(cell.converged is False for cell in cells):
         lines.append(
             "*: not converged (clean accuracy more than 2 points under vanilla's): it needs more steps"
@@ -77,10 +82,11 @@ def render_table(cells: Sequence[Cell], box: Box = SIMPLE_HEAD) -> Table:
     """
     sigmas = sorted({cell.sigma_d for cell in cells})
     table = Table(box=box, pad_edge=False)
-    table.add_column("recipe", no_wrap=True)
-    table.add_column("clean", justify="right", no_wrap=True)
+    # In a narrow terminal lines are broken: what is cut off would be lost.
+    table.add_column("recipe", overflow="fold")
+    table.add_column("clean", justify="right", overflow="fold")
     for sigma in sigmas:
-        table.add_column(f"sigma_d {sigma:g}", justify="right", no_wrap=True)
+        table.add_column(f"sigma_d {sigma:g}", justify="right", overflow="fold")
     for recipe in order(cell.recipe for cell in cells):
         own = [cell for cell in cells if cell.recipe == recipe]
         # A σ_d trained twice (not by our own commands) gives a line for each.

@@ -16,12 +16,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from steadynet.errors import SteadyNetError
-from steadynet.files import write_json_atomically
+from steadynet.files import LOCK, write_json_atomically
 from steadynet.study import search_store
 from steadynet.study.cells import cell_of, identity, identity_of_test
 from steadynet.study.code_version import Code, changed, testing_code
 from steadynet.study.confirm import Found, Kept, is_calibrated
-from steadynet.study.store import CELL, CELLS, LOCK, TESTS, read_json
+from steadynet.study.store import CELL, CELLS, TESTS, read_json
 
 _IDENTITY = re.compile("[0-9a-f]{12}$")
 # Of files that were given other digests than they were written with: what those were, the first ones first.

@@ -41,7 +41,7 @@ _PHYSICS = (
 _TRAINING = (
     *_PHYSICS, "loader", "data.*", "recipes.base", "recipes.variation",
     "training.module", "training.forwards", "training.catching", "training.shares", "training.loss", "training.evaluation",
-    "training.optimizers", "training.batchnorm", "training.checkpoints", "training.recompute", "deploy.state",
+    "training.optimizers", "training.batchnorm", "training.checks", "training.checkpoints", "training.recompute", "deploy.state",
     "training.fit", "training.callbacks", "training.settings", "options.build",
 )  # fmt: skip
 _TESTING = (

@@ -23,10 +23,10 @@ from typing import Any, cast
 from filelock import FileLock, Timeout
 
 from steadynet.errors import SteadyNetError
-from steadynet.files import check_new, write_atomically, write_json_atomically
+from steadynet.files import LOCK, check_new, write_atomically, write_json_atomically
 from steadynet.study import images, search_store
 from steadynet.study.cells import identity
-from steadynet.study.store import CELL, CELLS, LOCK, RESULT, TESTS, read_json
+from steadynet.study.store import CELL, CELLS, RESULT, TESTS, read_json
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.xz")
 _HEADER = {"records": "steadynet study", "version": 1}

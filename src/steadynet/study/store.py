@@ -23,10 +23,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from filelock import FileLock, Timeout
-
 from steadynet.errors import SteadyNetError
-from steadynet.files import write_json_atomically
+from steadynet.files import is_locked, write_json_atomically
 from steadynet.study.cells import Cell, test_identity
 from steadynet.study.code_version import changed, testing_code
 from steadynet.study.wanted import Wanted
@@ -41,7 +39,6 @@ BACKBONE = "backbone.safetensors"
 TRAINING = "training"
 CHECKPOINT = f"{TRAINING}/last.ckpt"
 HISTORY = f"{TRAINING}/history.csv"
-LOCK = ".lock"
 
 State = Literal["finished", "running", "begun", "failed", "waiting"]
 
@@ -285,22 +282,6 @@ def make_folder(place: Place) -> None:
         (place.folder / TESTS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SteadyNetError(f"cannot make {place.folder} ({error.strerror}): give another --out") from error
-
-
-def is_locked(folder: Path) -> bool:
-    """Return whether a living process works in the folder."""
-    path = folder / LOCK
-    if not path.is_file():
-        return False
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    except OSError:
-        return False
-    lock.release()
-    return False
 
 
 def read_json(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import signal
 import threading
 import time
@@ -23,7 +24,6 @@ from steadynet.training.checkpoints import CHECKPOINT
 from steadynet.training.module import TrainingModule
 
 HISTORY = "history.csv"
-COLUMNS = ("epoch", "step", "lr", "loss", "val_accuracy", "val_accuracy_noisy", "seconds")
 
 
 class TrainingInterrupted(BaseException):
@@ -36,8 +36,9 @@ class TrainingInterrupted(BaseException):
 class Keeper(Checkpoint):
     """Keeps what a training must not lose.
 
-    It remembers the backbone of the epoch with the best noisy validation accuracy (the first of equals),
-    writes a row of history at each epoch's end, and writes `last.ckpt` at each epoch's end, every
+    It remembers the backbone of the epoch with the best noisy validation accuracy (the first of equals), or of a task other
+    than classification with the least noisy validation loss, writes a row of history at each epoch's end, and writes
+    `last.ckpt` at each epoch's end, every
     `every` steps, and on Ctrl-C. All that it remembers lies in the checkpoint.
 
     Args:
@@ -51,7 +52,7 @@ class Keeper(Checkpoint):
         self.folder = folder
         self.every = every
         self.table = table
-        self.best_accuracy = -1.0
+        self.best_score = -math.inf
         self.best_epoch = -1
         self.best_state: dict[str, Tensor] = {}
         self.history: list[dict[str, float]] = []
@@ -67,7 +68,7 @@ class Keeper(Checkpoint):
     def state_dict(self) -> dict[str, Any]:
         """Return all that is remembered, as plain types and tensors."""
         return {
-            "best_accuracy": self.best_accuracy,
+            "best_accuracy": self.best_score,
             "best_epoch": self.best_epoch,
             "best_state": self.best_state,
             "history": self.history,
@@ -76,7 +77,7 @@ class Keeper(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up what `state_dict` returned."""
-        self.best_accuracy = state_dict["best_accuracy"]
+        self.best_score = state_dict["best_accuracy"]
         self.best_epoch = state_dict["best_epoch"]
         self.best_state = state_dict["best_state"]
         self.history = state_dict["history"]
@@ -136,9 +137,10 @@ class Keeper(Checkpoint):
         if not isinstance(pl_module, TrainingModule):
             return
         _check_weights(trainer)
-        noisy = pl_module.val_accuracy_noisy
-        if noisy > self.best_accuracy:
-            self.best_accuracy, self.best_epoch = noisy, trainer.current_epoch
+        noisy = list(pl_module.validated.values())[1]
+        score = noisy if pl_module.classifies else -noisy
+        if score > self.best_score:
+            self.best_score, self.best_epoch = score, trainer.current_epoch
             self.best_state = pl_module.deployed_state()
         self.history.append(
             {
@@ -146,8 +148,7 @@ class Keeper(Checkpoint):
                 "step": trainer.global_step,
                 "lr": trainer.optimizers[0].param_groups[0]["lr"],
                 "loss": pl_module.mean_loss(),
-                "val_accuracy": pl_module.val_accuracy,
-                "val_accuracy_noisy": noisy,
+                **pl_module.validated,
                 "seconds": round(self.seconds + time.monotonic() - self._since, 3),
             }
         )
@@ -184,7 +185,7 @@ def append_history(path: Path, rows: list[dict[str, float]]) -> None:
 
     def write(temporary: Path) -> None:
         with temporary.open("w", newline="") as file:
-            writer: csv.DictWriter[str] = csv.DictWriter(file, COLUMNS)
+            writer: csv.DictWriter[str] = csv.DictWriter(file, list(rows[-1]))
             writer.writeheader()
             writer.writerows(written)
             writer.writerows(row for row in rows if row["epoch"] not in known)

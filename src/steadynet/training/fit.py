@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -23,11 +24,11 @@ from steadynet.loader import Loader, as_dataset
 from steadynet.mapping import check_finite
 from steadynet.nvm.device import Device
 from steadynet.recipes.recipe import Recipe
-from steadynet.recipes.step.plain import Plain
 from steadynet.replaceable import check_replaceable
 from steadynet.training.batchnorm import own_batchnorm
 from steadynet.training.callbacks import Keeper, TrainingInterrupted
 from steadynet.training.checkpoints import WholeFileIO, load_checkpoint
+from steadynet.training.checks import check_precision, recipe_of, warn_of_division
 from steadynet.training.loss import Loss, cross_entropy
 from steadynet.training.module import TrainingModule
 from steadynet.training.settings import LOGGERS, Hardware, LoggerName, Settings
@@ -40,8 +41,9 @@ class FitResult:
     Attributes:
         model: The backbone that was passed in, now with the weights of its best epoch.
         best_epoch: That epoch, from 0.
-        best_accuracy: Its noisy validation accuracy.
-        history: A row per epoch: epoch, step, lr, loss, val_accuracy, val_accuracy_noisy, seconds.
+        best_accuracy: Its noisy validation accuracy; NaN for a task other than classification.
+        history: A row per epoch: epoch, step, lr, loss, val_accuracy, val_accuracy_noisy, seconds; for another task
+            val_loss and val_loss_noisy in their place.
         seconds: Wall-clock time of training, over all its resumed parts.
         interrupted: Whether Ctrl-C ended it early; the best weights so far are in the model.
         checkpoint: Where the last checkpoint lies, if there is a folder.
@@ -58,7 +60,7 @@ class FitResult:
 
 def fit(
     model: nn.Module,
-    recipe: Recipe,
+    recipe: Recipe | str,
     device: Device,
     train: Any,
     val: Any,
@@ -79,7 +81,8 @@ def fit(
 
     The model is trained in place and keeps its class, its hooks and its parameters' names. After each
     epoch its accuracy on `val` is taken clean and on a few chips; the weights of the epoch with the best
-    noisy accuracy are those that it ends with.
+    noisy accuracy are those that it ends with. Where targets are no class numbers, as with a `loss` for another task, it is
+    the epoch with the least loss on noisy chips.
 
     Example:
         >>> import steadynet as sn, torch
@@ -91,9 +94,10 @@ def fit(
 
     Args:
         model: Any module that takes a batch of inputs and returns logits (another task: see `loss`).
-        recipe: How it is trained.
+        recipe: How it is trained: a recipe, or the name of one.
         device: Where it will be deployed; its `sigma_d` is what the recipe's variation sees by default.
-        train: Training data: a map-style dataset of (input, label), or a pair of tensors.
+        train: Training data: a map-style dataset of (input, label), or a pair (inputs, labels) of tensors; inputs may be a
+            tuple or mapping of tensors.
         val: Validation data, disjoint from the test data.
         settings: Epochs, batch size, optimiser, precision, seed; see `Settings`.
         hardware: Accelerator, devices, nodes; see `Hardware`.
@@ -101,7 +105,8 @@ def fit(
         resume: Go on from the checkpoint in `out`, exactly where it was written.
         overwrite: Whether `out` may be a folder that holds files of an earlier run.
         init: Initial weights, a state_dict or a file of one; the model's own if None.
-        loss: The task's loss of (output, targets).
+        loss: The task's loss of (output, targets). Recipes that divide logits, by a temperature or by feedback, do so with any
+            output: where more than its order counts, as in regression, take temperature 1 and no feedback.
         augment: Whether a data set that knows its augmentation applies it in training.
         loggers: "csv" (`history.csv`) and "tensorboard".
         progress: Whether a progress bar with loss, clean and noisy validation accuracy is shown.
@@ -116,18 +121,21 @@ def fit(
         chosen = Settings(**{**base.__dict__, **changes})
     except TypeError as error:
         raise SteadyNetError(f"fit: {error}; its settings are {', '.join(base.__dict__)}") from None
-    hardware = hardware or Hardware()
-    _check_precision(chosen, hardware, recipe)
+    hardware, recipe = hardware or Hardware(), recipe_of(recipe, device)
+    check_precision(chosen, hardware, recipe)
     for name in loggers:
         if name not in LOGGERS:
             raise SteadyNetError(f"unknown logger {name!r}: known: {', '.join(LOGGERS)}")
-    train_data, val_data = as_dataset(train, "training data"), as_dataset(val, "validation data")
+    classes = loss is cross_entropy
+    train_data = as_dataset(train, "training data", classes=classes)
+    val_data = as_dataset(val, "validation data", classes=classes)
     if init is not None:
         from steadynet.deploy.state import load_state
 
         load_state(model, init)
     check_finite(model)
-    example = next(iter(Loader(val_data, batch_size=2, shuffle=False)))[0]
+    example, targets = next(iter(Loader(val_data, batch_size=2, shuffle=False)))
+    warn_of_division(recipe, targets)
     where = next((parameter.device for parameter in model.parameters()), None)
     example = each(lambda tensor: tensor.to(where), example)
     modes = [(module, module.training) for module in model.modules()]
@@ -159,7 +167,7 @@ def fit(
     return FitResult(
         model=model,
         best_epoch=keeper.best_epoch,
-        best_accuracy=keeper.best_accuracy,
+        best_accuracy=keeper.best_score if module.classifies and keeper.history else math.nan,
         history=tuple(keeper.history),
         seconds=float(keeper.state_dict()["seconds"]),
         interrupted=interrupted,
@@ -194,20 +202,6 @@ def _resumed(keeper: Keeper, resume: bool) -> Path | None:
         raise SteadyNetError("resume needs the folder of the training to go on with: pass out=…")
     load_checkpoint(keeper.checkpoint)
     return keeper.checkpoint
-
-
-def _check_precision(settings: Settings, hardware: Hardware, recipe: Recipe) -> None:
-    on_gpu = hardware.accelerator in ("gpu", "cuda") or (
-        hardware.accelerator == "auto" and torch.cuda.is_available()
-    )
-    if settings.precision == "16" and not on_gpu:
-        raise SteadyNetError("precision '16' works on GPUs only: take 'bf16' or '32' here")
-    if settings.precision == "16" and not isinstance(recipe.step, Plain):
-        # Lightning scales the loss of the one backward alone; the gradient that is taken before would underflow.
-        raise SteadyNetError(
-            f"step {type(recipe.step).__name__} takes a gradient of its own, which precision '16' does not scale: "
-            "take 'bf16' or '32'"
-        )
 
 
 def _trainer(

@@ -99,8 +99,9 @@ class TrainingModule(pl.LightningModule):
             constraint=recipe.constraint,
             shape=self.shape,
         )
-        self.val_accuracy = math.nan
-        self.val_accuracy_noisy = math.nan
+        self.classifies = True
+        # val_accuracy and val_accuracy_noisy of the last epoch, or of another task val_loss and val_loss_noisy.
+        self.validated: dict[str, float] = {}
         self._chips: list[Chip] = []
         self._clean: dict[str, Tensor] = {}
         self._counts = torch.zeros(0)
@@ -257,7 +258,7 @@ class TrainingModule(pl.LightningModule):
         self._counts = torch.zeros(len(self._chips) + 2, dtype=torch.float64)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Count correct predictions, clean and on each chip."""
+        """Count correct predictions, clean and on each chip; of targets that are no class numbers, add up losses."""
         inputs, targets = self._inputs(batch[0]), batch[1]
         args, kwargs = arguments(inputs)
         clean = (
@@ -269,15 +270,20 @@ class TrainingModule(pl.LightningModule):
             logits_of(output)
             for output in (clean, *(run(self.backbone, chip, *args, **kwargs) for chip in self._chips))
         ]
-        correct = [float((output.argmax(1) == targets).sum()) for output in outputs]
-        self._counts += torch.tensor([*correct, len(targets)], dtype=torch.float64)
+        self.classifies = targets.dim() == 1 and not targets.is_floating_point() and outputs[0].dim() == 2
+        if self.classifies:
+            found = [float((output.argmax(1) == targets).sum()) for output in outputs]
+        else:
+            found = [len(targets) * float(self.setting.loss(output, targets)) for output in outputs]
+        self._counts += torch.tensor([*found, len(targets)], dtype=torch.float64)
 
     def on_validation_epoch_end(self) -> None:
-        """Log clean and noisy validation accuracy."""
-        shares = self._counts[:-1] / self._counts[-1]
-        self.val_accuracy, self.val_accuracy_noisy = float(shares[0]), float(shares[1:].mean())
-        self.log("val_accuracy", self.val_accuracy, prog_bar=True)
-        self.log("val_accuracy_noisy", self.val_accuracy_noisy, prog_bar=True)
+        """Log clean and noisy validation accuracy, or loss."""
+        means = self._counts[:-1] / self._counts[-1]
+        name = "val_accuracy" if self.classifies else "val_loss"
+        self.validated = {name: float(means[0]), f"{name}_noisy": float(means[1:].mean())}
+        for name, value in self.validated.items():
+            self.log(name, value, prog_bar=True)
         self._chips, self._clean = [], {}
 
     def identity(self) -> dict[str, Any]:

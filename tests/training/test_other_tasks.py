@@ -1,0 +1,172 @@
+"""Tasks other than classification: any targets with a loss of the user's own, the epoch chosen by the least noisy loss."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import Dataset, TensorDataset
+
+import steadynet as sn
+from steadynet.errors import SteadyNetError
+from steadynet.loader import Loader
+from training.small import CPU, DEVICE
+
+
+def line(seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(96, 8, generator=generator)
+    return x, x @ torch.arange(8.0)[:, None] + 3
+
+
+def linear() -> nn.Linear:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nn.Linear(8, 1)
+
+
+def fit(data: Any, loss: Any = F.mse_loss, net: nn.Module | None = None, **options: Any) -> Any:
+    words = {
+        "recipe": "noise",
+        "epochs": 12,
+        "lr": 0.2,
+        "batch_size": 32,
+        "hardware": CPU,
+        "val_draws": 2,
+        **options,
+    }
+    recipe = words.pop("recipe")
+    return sn.fit(net or linear(), recipe, DEVICE, data, data, loss=loss, **words)
+
+
+@pytest.mark.parametrize("form", ["pair", "data set"])
+def test_a_regression_keeps_the_epoch_of_least_noisy_loss(form: str, tmp_path: Path) -> None:
+    net, (x, y) = linear(), line()
+    before = float(F.mse_loss(net(x), y).detach())
+    result = fit((x, y) if form == "pair" else TensorDataset(x, y), net=net, out=tmp_path / "run")
+    noisy = [row["val_loss_noisy"] for row in result.history]
+    assert result.best_epoch == noisy.index(min(noisy)) > 0
+    assert math.isnan(result.best_accuracy)
+    assert float(F.mse_loss(net(x), y).detach()) < 0.2 * before
+    # The clean loss of that epoch is the mean squared error of the weights that are kept, as they are programmed.
+    weights = sn.program(net, DEVICE.at(0.0))
+    assert result.history[result.best_epoch]["val_loss"] == pytest.approx(
+        float(F.mse_loss(net(x), y).detach()), rel=1e-4
+    )
+    assert set(weights) == {"weight"}
+    with (tmp_path / "run" / "history.csv").open() as file:
+        assert [float(row["val_loss_noisy"]) for row in csv.DictReader(file)] == pytest.approx(noisy)
+
+
+def test_several_labels_each_are_trained_by_their_own_loss() -> None:
+    x = line()[0]
+    result = fit((x, (x[:, :4] > 0).float()), F.binary_cross_entropy_with_logits, nn.Linear(8, 4))
+    assert result.history[-1]["val_loss"] < 0.5 * result.history[0]["val_loss"] + 0.2
+    integers = fit(
+        (x, (x[:, :4] > 0).long()),
+        lambda o, t: F.binary_cross_entropy_with_logits(o, t.float()),
+        nn.Linear(8, 4),
+    )
+    assert integers.history[-1]["val_loss"] == pytest.approx(result.history[-1]["val_loss"], abs=0.2)
+
+
+def test_class_numbers_are_judged_by_accuracy_whatever_the_loss() -> None:
+    x = line()[0]
+    result = fit(
+        (x, (x[:, 0] > 0).long()), lambda o, t: F.cross_entropy(o, t, label_smoothing=0.1), nn.Linear(8, 2)
+    )
+    assert result.best_accuracy == max(row["val_accuracy_noisy"] for row in result.history)
+
+
+def test_a_recipe_that_divides_outputs_warns_where_they_are_no_classes() -> None:
+    for recipe in ("steady", "ovf"):
+        with pytest.warns(
+            UserWarning, match=r"divides outputs in the loss, so the trained network's own are as much larger"
+        ):
+            fit(line(), recipe=recipe, epochs=1)
+
+
+def test_targets_that_are_no_classes_are_refused_without_a_loss() -> None:
+    x, y = line()
+    with pytest.raises(
+        SteadyNetError, match=r"are torch.float32: give class numbers as integers, or a loss=… of your own"
+    ):
+        sn.fit(linear(), "noise", DEVICE, (x, y), (x, y))
+
+
+def test_a_recipe_by_its_name_is_that_recipe_and_a_device_is_no_name() -> None:
+    x = line()[0]
+    data = (x, (x[:, 0] > 0).long())
+    options: dict[str, Any] = {"epochs": 1, "hardware": CPU}
+    one, two = nn.Linear(8, 2), nn.Linear(8, 2)
+    two.load_state_dict(one.state_dict())
+    sn.fit(one, "noise-t4", DEVICE, data, data, **options)
+    sn.fit(two, sn.recipe("noise-t4"), DEVICE, data, data, **options)
+    assert torch.equal(one.weight, two.weight)
+    with pytest.raises(SteadyNetError, match="unknown recipe 'stedy': did you mean 'steady'"):
+        sn.fit(one, "stedy", DEVICE, data, data)
+    with pytest.raises(SteadyNetError, match="recipe must be a Recipe or the name of one, got 3"):
+        sn.fit(one, 3, DEVICE, data, data)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(SteadyNetError, match=r"device must be a Device, got 'rram4': sn.named_device"):
+        sn.fit(one, "noise", "rram4", data, data)  # pyright: ignore[reportArgumentType]
+
+
+class Two(nn.Module):
+    """A network of two inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.left, self.right = nn.Linear(8, 2), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        out: Tensor = self.left(x) + self.right(y)
+        return out
+
+
+def test_several_inputs_may_be_a_pair_of_tensors_too() -> None:
+    x = line()[0]
+    labels = (x[:, 0] > 0).long()
+    for inputs in ((x, x.flip(0)), {"x": x, "y": x.flip(0)}):
+        result = sn.fit(
+            Two(),
+            "noise",
+            DEVICE,
+            (inputs, labels),
+            (inputs, labels),
+            epochs=10,
+            lr=0.1,
+            batch_size=32,
+            hardware=CPU,
+        )
+        assert result.best_accuracy > 0.8
+    with pytest.raises(SteadyNetError, match="training data has 96 inputs and 95 labels"):
+        sn.fit(Two(), "noise", DEVICE, ((x, x), labels[:-1]), ((x, x), labels))
+
+
+class Triples(Dataset[Any]):
+    """Items of three parts."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
+        return torch.zeros(8), torch.zeros(8), 0
+
+
+def test_items_that_are_no_pairs_are_refused_in_one_line() -> None:
+    x = line()[0]
+    labels = (x[:, 0] > 0).long()
+    with pytest.raises(
+        SteadyNetError, match=r"items of 3 tensors: give \(input, label\) each, .*\(\(x, y\), labels\)"
+    ):
+        sn.fit(Two(), "noise", DEVICE, TensorDataset(x, x, labels), (x, labels))
+    with pytest.raises(SteadyNetError, match=r"must be \(input, label\), these are 3 parts"):
+        next(iter(Loader(Triples(), batch_size=2)))
