@@ -50,6 +50,18 @@ def test_a_chip_holds_the_mapped_tensors() -> None:
     )
 
 
+def test_a_chip_tells_whether_it_is_mirrored_and_which_reading_it_is() -> None:
+    assert program(net(), DEVICE, draw=3, mirrored=True, read=2).draw == Draw(0, "test", 3, 0, True, 2)
+
+
+def test_memory_of_another_precision_is_not_used_again() -> None:
+    model, buffers = net(), dict[str, Tensor]()
+    program(model, DEVICE, buffers=buffers)
+    chip = program(model.double(), DEVICE, buffers=buffers)
+    assert {tensor.dtype for tensor in chip.values()} == {torch.float64}
+    assert same(chip, program(model, DEVICE))
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_a_draw_replays_whatever_was_drawn_between(path: Any) -> None:
     model = net()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import steadynet as sn
 import steadynet.converters as converters_module
 from steadynet.chip import program, run
-from steadynet.converters import Converters, with_converters
+from steadynet.converters import Converters, _Seen, with_converters
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.device import Device
 from steadynet.nvm.variation import Gaussian
@@ -204,6 +204,21 @@ def test_ranges_are_those_of_all_values_or_of_evenly_spaced_ones(monkeypatch: py
         (layer,) = copied._forward_hooks.values()
         # 101 of 2,000 uniform values: their 90th percentile has a std of 0.03.
         assert layer.inputs.step * 255 == pytest.approx(reach, abs=0.12)
+
+
+def test_values_of_all_calls_count_wherever_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = _Seen()
+    seen.note(torch.tensor([-3.0, 2.0]))
+    seen.note(torch.tensor([1.0]))
+    assert (seen.negative, seen.largest) == (True, 3.0)
+    # Ten magnitudes: nine are less than 95 % of them.
+    seen = _Seen()
+    seen.note(torch.arange(1.0, 11.0))
+    assert seen.levels(8, 0.95, signed=False).step == pytest.approx(10 / 255)
+    monkeypatch.setattr(converters_module, "_KEPT", 100)
+    seen = _Seen()
+    seen.note(torch.cat([torch.ones(100), torch.full((100,), 5.0)]))
+    assert seen.levels(8, 0.9, signed=False).step == pytest.approx(5 / 255)
 
 
 class Standardised(nn.Linear):

@@ -121,6 +121,26 @@ def test_a_pattern_of_any_alias_speaks_for_the_tied_tensor(alias: str) -> None:
     assert layout(make("tied"), exclude=[alias]).names == ("hidden.weight",)
 
 
+class Own(nn.Module):
+    """Has a parameter that no rule knows."""
+
+    def __init__(self, weight: nn.Parameter) -> None:
+        super().__init__()
+        self.w = weight
+
+
+@pytest.mark.parametrize("name", ["0.w", "1.w"])
+def test_any_name_of_a_tied_tensor_includes_it(name: str) -> None:
+    weight = nn.Parameter(torch.ones(3, 3))
+    assert layout(nn.Sequential(Own(weight), Own(weight)), include=[name]).names == ("0.w",)
+
+
+def test_a_tied_tensor_stays_digital_for_the_reason_of_its_first_place() -> None:
+    norm = nn.LayerNorm(4)
+    found = layout(nn.Sequential(nn.Linear(4, 4), norm, Own(norm.weight)))
+    assert {t.name: t.reason for t in found.digital}["1.weight"] == "norm (LayerNorm)"
+
+
 def test_a_number_that_cannot_err_stays_digital_even_when_named() -> None:
     model = make("linear")
     model.register_parameter("count", nn.Parameter(torch.tensor([1, 2]), requires_grad=False))
@@ -271,6 +291,19 @@ def test_rows_are_inputs_and_columns_are_outputs() -> None:
             held[0, 2, 1] = 5.0
             layer.weight.copy_(mapped.matrix.back(held, mapped.shape))
         assert layer(x).flatten(1).nonzero().tolist() == [[2, 1]]
+
+
+def test_a_linear_layer_of_transformers_lies_with_its_inputs_first() -> None:
+    class Conv1D(nn.Module):
+        """Stands in for that of Hugging Face, which is known by its name and module."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(4, 6))
+
+    Conv1D.__module__ = "transformers.pytorch_utils"
+    (mapped,) = layout(nn.Sequential(Conv1D())).mapped
+    assert (mapped.kind, mapped.matrix.size(mapped.shape)) == ("linear", (1, 4, 6))
 
 
 def test_each_tile_has_a_scale_of_its_own() -> None:

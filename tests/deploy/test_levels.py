@@ -87,6 +87,19 @@ def test_other_precisions_have_the_codes_of_their_chip(dtype: torch.dtype, round
         assert float((weight - wanted).abs().max()) <= rounding * float(wanted.abs().max())
 
 
+@pytest.mark.parametrize("side", [-1e-12, 1e-12])
+def test_weights_in_float64_have_codes_by_what_float32_cannot_tell(side: float) -> None:
+    # Beside the middle between two codes: in float32 all lie on it, and round to the even one.
+    halves = torch.arange(255, dtype=torch.float64) + 0.5 + side
+    layer = nn.Linear(256, 1, bias=False).double()
+    with torch.no_grad():
+        layer.weight.copy_(torch.cat([halves / 255, torch.ones(1).double()])[None])
+    where = device((8, 2))
+    wanted = program(layer, where.ideal)["weight"].detach()
+    torch.testing.assert_close(levels_of(layer, where).weights()["weight"], wanted.float())
+    assert torch.equal((255 * wanted[0, :-1]).round(), halves.round())
+
+
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("bits", [(8, 2), (6, 3), (16, 16)])
 def test_a_round_trip_is_exact(bits: tuple[int, int], scale: Scale, tmp_path: Path) -> None:

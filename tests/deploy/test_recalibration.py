@@ -151,6 +151,21 @@ def test_accuracy_by_number_of_images_is_what_a_loop_gives() -> None:
     )
 
 
+def test_gains_are_over_the_same_chips_without_recalibration() -> None:
+    found = recalibration(trained(), DEVICE.at(1.0), images(), images(64, 5), images=[8, 32], draws=6)
+    plain = found.points[0].accuracy.values
+    for point in found.points:
+        assert point.gain.values.tolist() == pytest.approx((point.accuracy.values - plain).tolist())
+
+
+def test_nothing_but_batchnorm_is_in_training_mode() -> None:
+    linear = nn.Linear(4, 3)
+    net = nn.Sequential(nn.Dropout(0.5), linear, nn.BatchNorm1d(3)).train()
+    x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+    found = recalibrated_statistics(net, {}, [x])
+    torch.testing.assert_close(found["2.running_mean"], linear(x).mean(0).detach())
+
+
 def test_a_shift_of_the_inputs_is_undone() -> None:
     # A chip whose first layer errs by a constant factor has other statistics, and with them the same outputs.
     net, (x, _) = trained(), images(50)
@@ -169,6 +184,12 @@ def test_a_shift_of_the_inputs_is_undone() -> None:
 def test_numbers_of_images_that_cannot_be_are_refused(count: int, message: str) -> None:
     with pytest.raises(SteadyNetError, match=message):
         recalibration(trained(), DEVICE, images(), images(30), images=[count], draws=2)
+
+
+def test_statistics_of_a_single_image_are_refused() -> None:
+    # Its pixels would have a variance, of no other image.
+    with pytest.raises(SteadyNetError, match="recalibration needs two images or more"):
+        recalibrated_statistics(trained(), {}, [images(1)[0]])
 
 
 def test_a_network_without_batchnorm_is_refused() -> None:

@@ -21,6 +21,7 @@ from steadynet.errors import SteadyNetError
 from steadynet.models import build
 from steadynet.montecarlo import monte_carlo
 from steadynet.nvm.device import Device
+from steadynet.nvm.matrix import Matrix
 
 
 def exact(net: nn.Module, loss: Tensor, name: str) -> Tensor:
@@ -117,6 +118,26 @@ def test_orders_are_by_what_they_say() -> None:
     first = order_of("random", weights, Device(), curvature, 0).tolist()
     assert sorted(first) == [0, 1, 2, 3, 4]
     assert first == order_of("random", weights, Device(), curvature, 0).tolist()
+
+
+def test_channels_of_an_embedding_are_its_columns() -> None:
+    weights = {"e.weight": torch.tensor([[1.0, 9.0], [2.0, 3.0]])}
+    curvature = {"e.weight": torch.tensor([[1.0, 0.5], [0.6, 0.5]])}
+    matrices = {"e.weight": Matrix(input_major=True)}
+    # Times the columns' max|W|², 4 and 81: 4, 40.5; 2.4, 40.5. The tie by magnitude.
+    order = order_of("sensitivity", weights, Device(scale="channel"), curvature, 0, matrices)
+    assert order.tolist() == [1, 3, 0, 2]
+
+
+def test_writes_and_residual_are_those_of_chips_that_are_verified_whole() -> None:
+    net, data = trained(), images()
+    found = selective_write_verify(
+        net, DEVICE, data, data, rankings=["magnitude"], nwc=[1.0], draws=3, seed=5, tolerance=0.2
+    )
+    chips = [write_verify(net, DEVICE, tolerance=0.2, seed=5, draw=draw) for draw in range(3)]
+    assert found.writes == pytest.approx(np.mean([chip.mean_writes for chip in chips]))
+    squares = [chip.residual**2 for chip in chips]
+    assert found.residual == pytest.approx(np.mean(squares) ** 0.5, rel=1e-9)
 
 
 def test_costs_0_and_1_are_chips_written_once_and_chips_verified() -> None:

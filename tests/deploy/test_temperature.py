@@ -19,6 +19,7 @@ from steadynet.deploy import calibration, fit_temperature, with_temperature
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.device import Device
 from steadynet.nvm.variation import Gaussian
+from steadynet.programmer import Programmer
 
 EXACT = Device(variation=Gaussian(0.0))
 
@@ -88,6 +89,19 @@ def test_each_image_is_seen_by_one_chip_and_each_chip_sees_as_many() -> None:
         seen[parts] = calls[1:]  # The first is the trial of replaced weights.
     assert seen[1][-1] == 60
     assert seen[6][-6:] == [10] * 6
+
+
+def test_it_is_found_on_other_chips_than_those_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams: list[str] = []
+    programming = Programmer.program
+
+    def note(self: Programmer, draw: int, stream: Any) -> dict[str, Tensor]:
+        streams.append(stream)
+        return programming(self, draw, stream)
+
+    monkeypatch.setattr(Programmer, "program", note)
+    fit_temperature(trained(), DEVICE, images(), draws=3)
+    assert streams == ["validation"] * 3
 
 
 def test_all_right_and_all_alike_have_a_temperature_too() -> None:

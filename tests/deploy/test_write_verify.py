@@ -10,10 +10,13 @@ import torch
 from scipy import integrate, stats
 from torch import nn
 
+from steadynet.chip import program
 from steadynet.deploy import expected_writes, residual_std, write_verify
 from steadynet.deploy.write_verify import verified_errors
 from steadynet.errors import SteadyNetError
+from steadynet.nvm.conductance_law import Measured
 from steadynet.nvm.device import Device
+from steadynet.nvm.effects.stuck import Stuck
 from steadynet.nvm.presets import preset
 from steadynet.nvm.variation import Gaussian
 from steadynet.nvm.weight_law import Censored
@@ -100,6 +103,47 @@ def test_without_error_each_device_is_written_once() -> None:
     assert torch.allclose(found.weights["weight"], (net.weight.detach() / unit).round() * unit)
 
 
+def uneven(embedding: bool) -> nn.Linear | nn.Embedding:
+    """Return a layer whose five output channels are of sizes 1, 2, 4, 8 and 16."""
+    net = nn.Embedding(6, 5) if embedding else nn.Linear(6, 5, bias=False)
+    sizes = 2.0 ** torch.arange(5)
+    weight = torch.randn(5, 6, generator=torch.Generator().manual_seed(0)) * sizes[:, None]
+    with torch.no_grad():
+        net.weight.copy_(weight.T if embedding else weight)
+    return net
+
+
+@pytest.mark.parametrize("embedding", [False, True])
+@pytest.mark.parametrize(
+    "device", [Device(quantize=False), Device(scale="channel"), Device(scale="tile", tile=(8, 8))]
+)
+def test_without_error_it_holds_what_an_exact_chip_holds(device: Device, embedding: bool) -> None:
+    net = uneven(embedding)
+    torch.testing.assert_close(
+        write_verify(net, device).weights["weight"], program(net, device)["weight"].detach()
+    )
+
+
+def test_a_device_errs_in_the_unit_of_its_channel() -> None:
+    net, device = uneven(embedding=False), Device(scale="channel", variation=Gaussian(0.3))
+    clean = program(net, device.at(0.0))["weight"].detach()
+    error = (write_verify(net, device, tolerance=0.05).weights["weight"] - clean).abs()
+    unit = net.weight.detach().abs().amax(1, keepdim=True) / 255
+    # Four devices of three levels: at most 0.05 · 3 · (1 + 4 + 16 + 64) code steps.
+    assert bool((error <= 0.05 * 3 * 85 * unit * (1 + 1e-4)).all())
+
+
+def test_a_verified_chip_draws_other_numbers_than_one_written_once() -> None:
+    # One device a weight, all of one sign, and a tolerance that every first write is within.
+    net, device = network(), Device(weight_bits=4, device_bits=4, variation=Gaussian(0.1))
+    with torch.no_grad():
+        net.weight.abs_()
+    verified = write_verify(net, device, tolerance=100.0, draw=3)
+    assert verified.mean_writes == 1
+    once = program(net, device, draw=3)["weight"].detach()
+    assert not torch.allclose(verified.weights["weight"], once, atol=1e-4)
+
+
 def test_a_state_dependent_device_is_verified_level_by_level() -> None:
     device = Device(variation=preset("fefet6", 0.2))
     levels = torch.tensor(
@@ -124,6 +168,12 @@ def test_a_state_dependent_device_is_verified_level_by_level() -> None:
         ),
         (Device(variation=Censored(0.1)), {}, "Censored is a law of whole weights"),
         (Device(variation=Gaussian(0.1), crossbars="both"), {}, "take .one."),
+        (Device(variation=Gaussian(0.1) + Stuck(lrs=0.01)), {}, "leave out effects and shifts"),
+        (
+            Device(4, 4, Measured((0.0, 5.0, 10.0), (4.0, 5.0, 7.0), (1.0, 1.0, 1.0))),
+            {},
+            "leave out effects and shifts",
+        ),
     ],
 )
 def test_what_cannot_be_verified_is_refused(device: Device, options: dict[str, float], message: str) -> None:

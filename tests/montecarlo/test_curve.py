@@ -94,6 +94,10 @@ def test_a_plateau_at_the_accuracy_is_kept_to_its_end() -> None:
         assert Curve((*flat, fallen)).largest_sigma_d(accuracy) == pytest.approx(0.2)
 
 
+def test_an_accuracy_kept_but_for_a_rounding_has_no_sigma_d_below_the_first() -> None:
+    assert line((0.0, 0.9 - 5e-10), (0.1, 0.5)).largest_sigma_d(0.9) == 0.0
+
+
 @pytest.mark.parametrize("accuracy", [-0.01, 1.01, 90, math.nan])
 def test_an_accuracy_that_is_no_fraction_is_refused(accuracy: float) -> None:
     with pytest.raises(sn.SteadyNetError, match="accuracy must be a finite number"):

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 import steadynet as sn
 from montecarlo.slow_loop import images, net
-from steadynet.montecarlo import Estimate, MonteCarloResult
+from steadynet.montecarlo import Estimate, MonteCarloResult, metrics
 from steadynet.montecarlo.intervals import Interval
 
 DEVICE = sn.Device(variation=sn.Gaussian(sigma_d=0.2))
@@ -88,6 +89,24 @@ def test_an_interval_stays_within_what_the_figure_can_be() -> None:
     low = result([0.0, 0.0, 0.2]).accuracy.interval
     assert low is not None
     assert low.low == 0.0
+
+
+def test_the_interval_of_a_brier_score_reaches_to_2() -> None:
+    half = stats.t.ppf(0.975, 2) * 0.1 / math.sqrt(3)
+    assert result([0.0] * 3, brier=[1.1, 1.3, 1.2]).brier.interval == pytest.approx((1.2 - half, 1.2 + half))
+    high = result([0.0] * 3, brier=[2.0, 2.0, 1.6]).brier.interval
+    assert high is not None
+    assert high.high == 2.0
+
+
+def test_the_upper_end_of_a_bin_of_confidences_belongs_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Exactly 3/15, 6/15 and 15/15, and a little more than 3/15; a softmax would round.
+    confidence = torch.tensor([0.2, 0.4, 1.0, 0.2 + 1e-9], dtype=torch.float64)
+    logits, labels = torch.zeros(4, 5), torch.zeros(4, dtype=torch.int64)
+    figures = dataclasses.replace(metrics.image_figures(logits, labels), confidence=confidence)
+    monkeypatch.setattr(metrics, "image_figures", lambda *_: figures)
+    sums, _, _ = metrics.measure(logits, labels)
+    assert sums.bins[0].nonzero().flatten().tolist() == [2, 3, 5, 14]
 
 
 def test_equal_draws_have_an_interval_of_one_value_and_a_single_draw_none() -> None:

@@ -60,6 +60,14 @@ def test_the_largest_level_may_stand_for_less_than_the_largest_target() -> None:
     assert law.own_sigma_d == pytest.approx(np.sqrt(np.mean(np.linspace(0.1, 0.2, 1001) ** 2)) / 5, rel=1e-9)
 
 
+def test_the_ratio_of_a_laws_own_ends_is_in_its_range() -> None:
+    law = Polynomial((1.0,), g_max=20.7, g_min=0.9)
+    device = Device(variation=law, on_off_ratio=20.7 / 0.9)
+    assert device.least * 20.7 < 0.9, "level 0 misses the range by a rounding"
+    with pytest.raises(SteadyNetError, match="give an on_off_ratio of 23 at most"):
+        Device(variation=law, on_off_ratio=23.001)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -76,3 +76,10 @@ def test_an_offset_follows_the_sign_of_what_devices_hold() -> None:
         held = torch.stack([programmed(weight, device, draw=draw) for draw in range(20)]) - weight
         stds[path] = held
     torch.testing.assert_close(stds["weight"].sign(), stds["device"].sign())
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0])
+def test_pcm_read_noise_has_grown_since_programming(seconds: float) -> None:
+    # The logarithm is about 20: a factor of 2 within it moves the std by 2 %, less than a sample's std tells.
+    grown = math.sqrt(math.log((seconds + 20 + 250e-9) / 500e-9))
+    assert float(PCMRead(seconds).std(torch.tensor([1.0]))) == pytest.approx(0.0088 * grown, rel=1e-6)

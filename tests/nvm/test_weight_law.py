@@ -83,6 +83,19 @@ def test_a_log_normal_weight_errs_in_proportion_to_itself() -> None:
     assert stats.kstest(np.log(ratio) / sigma, stats.norm.cdf).pvalue > 1e-3  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 
+@pytest.mark.parametrize("sigma", [0.1, 0.5, 1.0])
+def test_the_std_of_a_log_normal_level_is_that_of_its_errors(sigma: float) -> None:
+    law, code = LogNormal(sigma), torch.tensor([100])
+    device = Device(variation=law)
+    # Gauss-Hermite quadrature over Z.
+    z, share = np.polynomial.hermite_e.hermegauss(60)
+    normals = torch.from_numpy(z)
+    error = law.weight_error(normals, torch.full_like(normals, 100.0), device).numpy()
+    share = share / share.sum()
+    std = math.sqrt(share @ error**2 - (share @ error) ** 2)
+    assert float(law.level_std(code, code, device)) == pytest.approx(std, rel=1e-9)
+
+
 @pytest.mark.parametrize("law", [Censored(0.2, 0.5), Censored(0.2, 0.5, mean_corrected=True), LogNormal(0.2)])
 @pytest.mark.parametrize("quantize", [True, False])
 @pytest.mark.parametrize("scale", ["tensor", "channel"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -139,3 +140,19 @@ def test_the_networks_own_weights_are_clean_on_a_device_that_has_more_than_noise
     assert torch.equal(taught, found)
     with pytest.raises(SteadyNetError, match="an ideal chip has no errors"):
         forwards.backbone(sigma_d=0.1, ideal=True)
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_a_teacher_from_disk_is_as_noisy_as_is_asked_for(noise: bool) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    def part(name: str, *_inputs: Tensor, noisy: bool = True) -> Tensor:
+        seen.append((name, noisy))
+        return torch.zeros(2, 3)
+
+    output = SimpleNamespace(output=torch.zeros(2, 3))
+    forwards: Any = SimpleNamespace(
+        inputs=torch.zeros(2, 3), backbone=lambda: output, part=part, task_loss=lambda logits: logits.sum()
+    )
+    Distillation("a run", teacher_noise=noise).loss(forwards)
+    assert seen == [("teacher", noise)]

@@ -10,6 +10,8 @@ from steadynet.errors import SteadyNetError
 from steadynet.study.report.content import Grid
 from steadynet.study.report.findings import findings
 from steadynet.study.report.views import view_from
+from steadynet.study.report.views.claims import ClaimsView
+from steadynet.study.report.views.groups import select
 from study.rows import row
 
 MORE = {"claim": "OVF keeps more", "better": {"recipe": "OVF"}, "than": {"recipe": "W/"}}
@@ -91,6 +93,20 @@ def test_a_claim_whose_trainings_are_not_finished_is_told_as_such() -> None:
 def test_what_is_no_share_is_not_told_in_points() -> None:
     made = table(rows({0.1: [3.0, 3.1, 3.2]}), metric="nll")
     assert not any("point" in note for note in made.notes)
+
+
+def test_a_side_that_is_not_converged_is_told_whichever_it_is() -> None:
+    made = rows({0.1: [3.0, 3.1, 3.2]})
+    short = [{**one, "clean_accuracy": 0.9} if one["axes"]["recipe"] == "W/" else one for one in made]
+    [line] = table(short).rows
+    assert line[-1].text == "not converged"
+    assert line[2].converged is False
+
+
+def test_pairs_are_the_seeds_that_both_sides_have() -> None:
+    made = [one for one in rows({0.1: [3.0, 3.1, 3.2]}) if (one["axes"]["recipe"], one["seed"]) != ("W/", 2)]
+    [found] = ClaimsView.made_from({"claims": [MORE]}).found(select(made, {}, None))
+    assert found.pairs == 2
 
 
 def test_other_axes_are_paired_apart() -> None:

@@ -128,3 +128,13 @@ def test_only_plain_training_without_noise_is_what_others_are_held_to() -> None:
         "validation chips and defaults that are written out make no other setting"
     )
     assert Judge([warm, noisy]).converged([noisy]) is None, "nor is it what others are held to"
+
+
+def test_the_best_of_several_tests_of_plain_training_is_the_measure_in_whichever_order() -> None:
+    reference = [
+        row(0.5, axes={"recipe": "W/O", "seed": 0, "sigma_d": sigma_d}, clean_accuracy=clean)
+        for sigma_d, clean in ((0.1, 0.99), (0.4, 0.95))
+    ]
+    own = [row(0.5, axes={"recipe": "OVF", "seed": 0, "sigma_d": 0.1}, clean_accuracy=0.96)]
+    assert Judge(reference).converged(own) is False
+    assert Judge(reference[::-1]).converged(own) is False

@@ -12,7 +12,8 @@ from steadynet.study.report.content import Chart, Grid
 from steadynet.study.report.page_plots import figures
 from steadynet.study.report.views import view_from
 from steadynet.study.report.views.groups import select
-from steadynet.study.report.views.ranking import RankingView, Standing
+from steadynet.study.report.views.metrics import METRICS
+from steadynet.study.report.views.ranking import RankingView, Standing, by_seed
 from study.rows import figure3, row
 
 
@@ -213,3 +214,24 @@ def test_one_sigma_d_gives_intervals_by_recipe_and_one_seed_no_chart() -> None:
     assert [s.points[0].x for s in chart.panels[0].series] == ["other", "control"]
     assert any("over 2 pairs (Student's t)" in note for note in grid.notes)
     assert len(view.blocks(rows_of(control=(0.8,), other=(0.9,)), key_prefix="x")) == 1
+
+
+def test_a_seed_without_a_number_is_in_no_pair() -> None:
+    """As of EKL, where no prediction of a training is correct."""
+    rows = [
+        row(axes={"recipe": "a", "seed": seed}, ekl={"mean": mean, "std": None, "lo": None, "hi": None})
+        for seed, mean in ((0, 0.1), (1, None), (2, math.nan))
+    ]
+    assert by_seed(METRICS["ekl"], rows) == {0: 0.1}
+
+
+def test_of_errors_and_times_less_is_better() -> None:
+    assert {name for name, metric in METRICS.items() if not metric.higher_is_better} == {
+        "ece",
+        "ekl",
+        "nll",
+        "brier",
+        "logits_temperature",
+        "mutual_information",
+        "train_seconds",
+    }
