@@ -27,7 +27,7 @@ from steadynet.study.plan import OtherCode, Plan, plan
 from steadynet.study.records import pack, unpack
 from steadynet.study.rows import rows_of
 from steadynet.study.specification import study
-from steadynet.study.store import CELL, CELLS, RESULT, read_json
+from steadynet.study.store import CELL, CELLS, CHECKPOINT, RESULT, read_json
 from study.small import written
 
 HERE = Path(steadynet.__file__).parent
@@ -167,6 +167,25 @@ def _until(left: Iterator[int], do: Callable[..., Any]) -> Callable[..., Any]:
         return do(*words)
 
     return done
+
+
+def test_a_training_that_was_begun_goes_on_from_its_checkpoint(older: Path, tmp_path: Path) -> None:
+    out = tmp_path / "studies"
+    shutil.copytree(older / "studies", out)
+    begun, left = sorted((out / CELLS).iterdir())[:2]
+    for folder in (begun, left):
+        (folder / RESULT).unlink()
+    (begun / CHECKPOINT).write_text("a checkpoint")
+    kept, _ = old_ones(out)
+    [one] = [of for of in kept if of.folder == begun]
+    assert kind_of(cell_of(one.short())) == kind_of(one.cell)
+    assert carry(out, [(one, Found(one.code, {}))]).trainings == 1
+    [path] = out.glob(f"{CELLS}/*/{CHECKPOINT}")
+    cell = path.parents[1]
+    assert cell.name == one.cell.folder(read_json(cell / CELL, ("images",))["images"])
+    # What has neither a result nor a checkpoint has nothing that is worth it.
+    assert left.is_dir()
+    assert left not in [of.folder for of in kept]
 
 
 def test_results_of_yet_another_version_and_options_that_mean_another_training_are_left(

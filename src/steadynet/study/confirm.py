@@ -23,7 +23,7 @@ from steadynet.errors import SteadyNetError
 from steadynet.study.cells import Cell, cell_of
 from steadynet.study.code_version import Code, changed, testing_code
 from steadynet.study.flat import INIT_FROM, RUN_OPTIONS
-from steadynet.study.store import CELL, CELLS, RESULT, TESTS, read_json
+from steadynet.study.store import CELL, CELLS, CHECKPOINT, RESULT, TESTS, read_json
 
 _EPOCHS = 2
 # Validation images included.
@@ -35,20 +35,20 @@ _LINES = 3
 
 @dataclass(frozen=True)
 class Kept:
-    """A finished training in a folder of studies, of which something is by another version of the code.
+    """A training in a folder of studies, finished or with a checkpoint, of which something is by another version of the code.
 
     Attributes:
         folder: Where it lies.
         cell: What its options make today.
         code: Digests of the modules that trained it, then.
-        images: How many images it was trained on and validated with.
+        images: How many images it was trained on and validated with; None of one that is not finished.
         tests: Its tests' files, with what they hold.
     """
 
     folder: Path
     cell: Cell
     code: Code
-    images: int
+    images: int | None
     tests: Mapping[Path, Mapping[str, Any]]
 
     def calibrated(self) -> bool:
@@ -70,7 +70,8 @@ class Kept:
         """Return the options of a training of its kind that goes the whole way in seconds."""
         made = dict(self.cell.options)
         made["epochs"] = min(_EPOCHS, self.cell.training.epochs)
-        made["train_images"] = min(self.images, _BATCHES * self.cell.training.training.batch_size)
+        least = (self.images, made.get("train_images"), _BATCHES * self.cell.training.training.batch_size)
+        made["train_images"] = min(count for count in least if count is not None)
         made["test_images"] = min(
             [_TEST_IMAGES, *(int(test["result"]["images"]) for test in self.tests.values())]
         )
@@ -98,21 +99,28 @@ class Found:
 
 
 def old_ones(out: Path) -> tuple[list[Kept], list[str]]:
-    """Return the finished trainings of another version of the code, and a line for each that cannot be compared.
+    """Return the trainings of another version of the code, and a line for each that cannot be compared.
+
+    Those that are not finished are among them if they have a checkpoint, from which they go on.
 
     Raises:
         SteadyNetError: If a file of results cannot be read.
     """
     found: list[Kept] = []
     left: list[str] = []
-    for result in sorted((out / CELLS).glob(f"*/{RESULT}")):
-        folder = result.parent
-        held = read_json(folder / CELL, ("options", "config", "images", "code"))
-        trained = read_json(result, ("weights", "train_images", "validation_images"))
+    for path in sorted((out / CELLS).glob(f"*/{CELL}")):
+        folder, result = path.parent, path.with_name(RESULT)
+        if not result.is_file() and not (folder / CHECKPOINT).is_file():
+            continue
+        held = read_json(path, ("options", "config", "images", "code"))
+        trained = (
+            read_json(result, ("weights", "train_images", "validation_images")) if result.is_file() else None
+        )
         tests = {
-            path: test
-            for path in sorted((folder / TESTS).glob("*.json"))
-            if (test := read_json(path, ("test", "images", "code", "weights", "result")))["weights"]
+            file: test
+            for file in sorted((folder / TESTS).glob("*.json"))
+            if trained is not None
+            and (test := read_json(file, ("test", "images", "code", "weights", "result")))["weights"]
             == trained["weights"]
         }
         try:
@@ -120,7 +128,7 @@ def old_ones(out: Path) -> tuple[list[Kept], list[str]]:
         except SteadyNetError as error:
             left.append(f"{folder.name}: its options are refused today: {error}")
             continue
-        images = trained["train_images"] + trained["validation_images"]
+        images = None if trained is None else trained["train_images"] + trained["validation_images"]
         kept = Kept(folder, cell, held["code"], images, tests)
         if not kept.is_old():
             continue
