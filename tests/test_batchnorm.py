@@ -25,6 +25,7 @@ from steadynet.montecarlo import monte_carlo
 from steadynet.nvm.device import Device
 from steadynet.nvm.effects.read import Read
 from steadynet.nvm.variation import Gaussian
+from steadynet.programmer import Programmer
 from steadynet.recipes import recipe
 from steadynet.training import fit
 
@@ -118,13 +119,34 @@ def test_its_chip_is_that_of_the_folded_network(scale: Any, variation: Any) -> N
     assert one.nll.values == pytest.approx(two.nll.values, rel=1e-3)
 
 
-def test_a_channel_that_the_norm_silences_keeps_its_weights() -> None:
+def test_a_channel_that_the_norm_silences_is_held_as_nothing() -> None:
+    """Its weights, which a folded network does not have, must not set the size of the others' errors."""
     model = net()
     with torch.no_grad():
         model.bn.weight[1] = 0.0
-    chip = program(model, DEVICE.ideal)
-    torch.testing.assert_close(chip["conv.weight"][1], model.conv.weight[1], rtol=0, atol=0.05)
-    assert bool(program(model, DEVICE)["conv.weight"].isfinite().all())
+        model.conv.weight[1] *= 100
+    assert not bool(program(model, DEVICE.ideal)["conv.weight"][1].any())
+    chip = program(model, DEVICE)["conv.weight"]
+    folded = program(fold_batchnorm(model), dataclasses.replace(DEVICE, fold_bn=False))["conv.weight"]
+    scale = model.bn.weight / (model.get_buffer("bn.running_var") + model.bn.eps).sqrt()
+    assert bool(chip.isfinite().all())
+    for channel in (0, 2, 3):
+        torch.testing.assert_close(chip[channel] * scale[channel], folded[channel])
+    programmed = Programmer(model, DEVICE, layout(model, DEVICE), seed=0).program(0, "test")
+    torch.testing.assert_close(programmed["conv.weight"], chip)
+
+
+def test_a_weight_that_is_computed_can_be_folded() -> None:
+    from torch.nn.utils.parametrizations import weight_norm
+
+    model = nn.Sequential(weight_norm(nn.Conv2d(2, 4, 3)), nn.BatchNorm2d(4)).eval()
+    model.get_buffer("1.running_mean").normal_()
+    x = torch.randn(2, 2, 5, 5)
+    folded = fold_batchnorm(model)
+    torch.testing.assert_close(folded(x), model(x))
+    assert {name for name, _ in folded.named_parameters()} == {"0.weight", "0.bias"}
+    # The network itself stays as it is.
+    assert "0.parametrizations.weight.original0" in dict(model.named_parameters())
 
 
 def test_training_sees_it_and_gradients_reach_the_weights() -> None:

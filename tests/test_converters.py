@@ -328,3 +328,25 @@ def test_a_layer_in_halves_is_cut_into_crossbars(dtype: torch.dtype) -> None:
     x = torch.randn(64, 600).to(dtype)
     found = with_converters(net, Device(tile=(256, 256)), x, Converters(8, 12))(x)
     torch.testing.assert_close(found.float(), net(x).float(), rtol=0.1, atol=0.1)
+
+
+def test_a_transposed_convolution_may_be_told_the_size_of_its_output() -> None:
+    """Also where its rows lie on several crossbars, which are computed one by one."""
+
+    class Up(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up = nn.ConvTranspose2d(4, 3, 3, stride=2, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.up(x, output_size=[2 * size for size in x.shape[2:]])
+            return out
+
+    model, x = Up(), torch.randn(6, 4, 5, 5)
+    fine = Converters(16, 16)
+    for rows in (2, 128):
+        device = Device(tile=(rows, 128), weight_bits=8)
+        found = with_converters(model, device, x, fine)(x)
+        expected = run(model, program(model, device.ideal), x)
+        assert found.shape[2:] == (10, 10)
+        torch.testing.assert_close(found, model(x), rtol=1e-3, atol=1e-3 * float(expected.abs().max()))

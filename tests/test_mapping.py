@@ -193,6 +193,15 @@ def test_the_layout_leaves_the_model_alone() -> None:
     assert all(torch.equal(after[key], before[key]) for key in before)
 
 
+def test_a_buffer_may_be_infinite_as_a_mask_of_attention_is() -> None:
+    model = nn.Sequential(nn.Linear(2, 2))
+    model.register_buffer("mask", torch.full((3, 3), -torch.inf).triu(1))
+    check_finite(model)
+    model.get_buffer("mask")[0, 0] = torch.nan
+    with pytest.raises(SteadyNetError, match="mask of Sequential holds 1 NaN"):
+        check_finite(model)
+
+
 def test_a_value_that_is_not_finite_is_refused_by_name() -> None:
     model = make("norms")
     check_finite(model)

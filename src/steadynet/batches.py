@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from steadynet.errors import SteadyNetError
+from steadynet.randomness import stable_seed
 
 
 def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -86,6 +87,21 @@ def size_of(inputs: Any) -> int:
 def part_of(inputs: Any, start: int, stop: int) -> Any:
     """Return the items start … stop − 1 of a batch of inputs."""
     return each(lambda tensor: tensor[start:stop], inputs)
+
+
+def sample(count: int, available: int) -> list[int]:
+    """Return the places of some of a data set's items, which may lie in an order, as by class: the same ones at every call.
+
+    Those of a smaller count are the first of a larger one's.
+
+    Args:
+        count: How many, at most all of them.
+        available: How many there are.
+    """
+    order = torch.randperm(
+        available, generator=torch.Generator().manual_seed(stable_seed("sample", available))
+    )
+    return [int(place) for place in order[:count]]
 
 
 def split(inputs: Any, count: int) -> list[Any]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from steadynet.computed import baked
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.device import Device
 
@@ -63,8 +64,6 @@ def folded_pairs(model: nn.Module) -> dict[str, str]:
 def scale_of(norm: nn.Module, weight: Tensor, *, input_major: bool) -> Tensor:
     """Return s of each output channel, to be multiplied with the weight that lies before the norm.
 
-    A channel whose s is 0 has no weights to be held, and keeps those that it has: its s is 1 here.
-
     Args:
         norm: A BatchNorm with running statistics.
         weight: Of the layer before it.
@@ -73,8 +72,7 @@ def scale_of(norm: nn.Module, weight: Tensor, *, input_major: bool) -> Tensor:
     own = cast("nn.BatchNorm2d", norm)
     variance, eps = cast("Tensor", own.running_var), own.eps
     gain: Tensor = torch.ones_like(variance) if own.weight is None else own.weight.detach()  # pyright: ignore[reportUnnecessaryComparison] (None without affine)
-    scale = gain * (variance + eps).rsqrt()
-    scale = torch.where(scale == 0, torch.ones_like(scale), scale).to(weight.dtype)
+    scale = (gain * (variance + eps).rsqrt()).to(weight.dtype)
     shape = [1] * weight.dim()
     shape[1 if input_major else 0] = len(scale)
     return scale.view(shape)
@@ -92,7 +90,7 @@ def fold_batchnorm(model: nn.Module) -> nn.Module:
         SteadyNetError: If the model's graph cannot be traced, or no BatchNorm stands behind a layer that it can be folded into.
     """
     pairs = folded_pairs(model)
-    held = copy.deepcopy(model).eval()
+    held = baked(copy.deepcopy(model))
     for weight, norm in pairs.items():
         layer = weight.rpartition(".")[0]
         one, other = held.get_submodule(layer), cast("Any", held.get_submodule(norm))

@@ -173,7 +173,8 @@ def program(
                 held, device, errors, _buffer(buffers, mapped.name, source), matrix=mapped.matrix
             )
             if scale is not None:
-                value.div_(scale)
+                # A channel that the norm multiplies by 0 has nothing to be held, whatever its weights are.
+                value.div_(torch.where(scale == 0, 1.0, scale))
         tensors[mapped.name] = pass_through(source, value)
     return Chip(tensors, Draw(seed, stream, draw, pass_, mirrored, read), placed)
 
@@ -213,6 +214,7 @@ def run(model: nn.Module, chip: Mapping[str, Tensor], *args: Any, **kwargs: Any)
             by itself would accept both), or two tensors for a tied weight.
     """
     weights = named_weights(model, tuple(chip))
+    cast_chip = dict(chip)
     given: dict[Tensor, Tensor] = {}
     for name, tensor in chip.items():
         weight = weights.get(name)
@@ -228,7 +230,9 @@ def run(model: nn.Module, chip: Mapping[str, Tensor], *args: Any, **kwargs: Any)
             raise SteadyNetError(
                 f"the chip holds two tensors for {name}, which is tied: give it one of its names"
             )
-    return call_with(model, chip, args, kwargs)
+        if tensor.dtype != weight.dtype:
+            cast_chip[name] = tensor.to(weight.dtype)  # As of a file, which holds float32.
+    return call_with(model, cast_chip, args, kwargs)
 
 
 def call_with(

@@ -189,7 +189,7 @@ class _Layer:
     def attach(self) -> None:
         self.module.register_forward_pre_hook(self.before)
         # Before the hooks that are there: what those make of the output comes after the crossbar.
-        self.module.register_forward_hook(self, prepend=True)
+        self.module.register_forward_hook(self, prepend=True, with_kwargs=True)
 
     def before(self, _module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Convert the inputs."""
@@ -202,14 +202,16 @@ class _Layer:
             self.seen_inputs.note(args[0])
         return (self.inputs(args[0]), *args[1:])
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+    def __call__(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor
+    ) -> Tensor:
         """Return the sum of the crossbars' converted outputs, and the bias."""
         if not self.calibrating and self.outputs.step is None:
             return output
         bias = self._bias(module, output)
         total: Tensor | None = None
         # One after the other: a wide layer's many parts would not fit memory together.
-        for part in self._parts(module, args[0], output if bias is None else output - bias):
+        for part in self._parts(module, args, kwargs, output if bias is None else output - bias):
             if self.calibrating:
                 self.seen_outputs.note(part)
             given = self.outputs(part)
@@ -222,7 +224,9 @@ class _Layer:
             return output
         return total
 
-    def _parts(self, module: nn.Module, inputs: Tensor, whole: Tensor) -> Iterator[Tensor]:
+    def _parts(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], whole: Tensor
+    ) -> Iterator[Tensor]:
         """Yield what the crossbars of each range of rows give; `whole`, what all rows give, where one holds them."""
         weight = cast("Tensor", module.weight)
         matrix = self.matrix.of(weight)
@@ -236,7 +240,8 @@ class _Layer:
             tensors = {"layer.weight": self.matrix.back(matrix * mask, tuple(weight.shape))}
             if (bias := cast("Tensor | None", module.bias)) is not None:
                 tensors["layer.bias"] = torch.zeros_like(bias)
-            yield torch.func.functional_call(_Bare(module), tensors, (inputs,))
+            # A transposed convolution may be told its output's size besides.
+            yield torch.func.functional_call(_Bare(module), tensors, args, kwargs)
 
     def _bias(self, module: nn.Module, output: Tensor) -> Tensor | None:
         bias = cast("Tensor | None", module.bias)
@@ -278,5 +283,5 @@ class _Bare(nn.Module):
         super().__init__()
         self.layer = layer
 
-    def forward(self, inputs: Tensor) -> Any:
-        return self.layer.forward(inputs)
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.layer.forward(*args, **kwargs)

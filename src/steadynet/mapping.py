@@ -268,10 +268,18 @@ def matching(layout: Layout, patterns: Sequence[str], what: str) -> frozenset[st
 
 
 def check_finite(model: nn.Module) -> None:
-    """Raise `SteadyNetError` if a parameter or buffer of `model` is NaN or infinite, naming it."""
+    """Raise `SteadyNetError` if a parameter or running statistic of `model` is NaN or infinite, or another buffer NaN, naming it.
+
+    A buffer may be infinite on purpose, as a mask of attention is.
+    """
+    strict = {name for name, _ in model.named_parameters()}
+    strict |= {name for name, _ in model.named_buffers() if name.endswith(("running_mean", "running_var"))}
     for name, tensor in _tensors(model):
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            count = int((~torch.isfinite(tensor)).sum())
+        if not tensor.is_floating_point():
+            continue
+        bad = ~torch.isfinite(tensor) if name in strict else torch.isnan(tensor)
+        if bool(bad.any()):
+            count = int(bad.sum())
             raise SteadyNetError(
                 f"{name} of {type(model).__name__} holds {count} NaN or infinite values: load a good checkpoint"
             )

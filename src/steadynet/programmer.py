@@ -51,7 +51,8 @@ class Programmer:
             weight = weights[mapped.name]
             scale = norm_scale(model, mapped, weight)
             if scale is not None:
-                self._scales[mapped.name] = scale
+                # A channel that the norm multiplies by 0 has nothing to be held, whatever its weights are.
+                self._scales[mapped.name] = torch.where(scale == 0, 1.0, scale)
                 weight = weight * scale
             self._targets[mapped.name] = Target.of(weight, device, mapped.matrix)
         self._dtypes = {name: dtype or parameters[name].dtype for name in layout.names}

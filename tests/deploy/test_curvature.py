@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from deploy.small_chip import DEVICE, images, trained
+from steadynet.batches import sample
 from steadynet.deploy import squared_error_curvature, weight_curvature
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.device import Device
@@ -27,13 +29,47 @@ def test_a_second_derivative_goes_through_batchnorm_by_the_square_of_its_scale()
     torch.testing.assert_close(found["0.weight"], 2 * square[:, None] * x.square().mean(0))
 
 
-def test_it_is_the_mean_over_the_first_images_in_whatever_batches() -> None:
+def test_it_is_the_mean_over_some_images_in_whatever_batches() -> None:
+    """Drawn among all: a data set may lie class by class."""
     net, (x, y) = trained(), images(60)
     few = weight_curvature(net, DEVICE, (x, y), images=7, batch_size=3)
-    alone = weight_curvature(net, DEVICE, (x[:7], y[:7]))
+    own = sample(7, 60)
+    alone = weight_curvature(net, DEVICE, (x[own], y[own]))
     assert few.keys() == alone.keys()
     for name, part in alone.items():
         torch.testing.assert_close(few[name], part)
+
+
+class ByName(nn.Module):
+    """Gives inputs and weights by their names."""
+
+    def __init__(self, activation: str = "") -> None:
+        super().__init__()
+        self.layer, self.last, self.activation = nn.Linear(3, 4), nn.Linear(4, 2), activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.linear(x, weight=self.layer.weight, bias=self.layer.bias)
+        if self.activation == "gelu":
+            h = F.gelu(input=h)
+        if self.activation == "alpha":
+            h = torch.add(h, h, alpha=10)
+        if self.activation == "list":
+            return torch.linalg.multi_dot([h, self.last.weight.T])
+        return F.linear(input=h, weight=self.last.weight, bias=self.last.bias)
+
+
+def test_arguments_may_be_given_by_name() -> None:
+    net, data = ByName(), (torch.randn(6, 3), torch.arange(6) % 2)
+    plain = nn.Sequential(net.layer, net.last)
+    by_name, by_place = (weight_curvature(one, Device(), data) for one in (net, plain))
+    for one, other in zip(by_name.values(), by_place.values(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "alpha", "list"])
+def test_what_no_rule_leads_through_is_refused_however_it_is_given(activation: str) -> None:
+    with pytest.raises(SteadyNetError, match="through which no rule takes second derivatives"):
+        weight_curvature(ByName(activation), Device(), (torch.randn(6, 3), torch.arange(6) % 2))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from steadynet.chip import program
+from steadynet.chip import program, run
 from steadynet.deploy import (
     MeasuredChip,
     export,
@@ -22,13 +23,17 @@ from steadynet.deploy import (
     simulated_chip,
     with_weights,
 )
+from steadynet.deploy.archive import read_archive
+from steadynet.deploy.measured_chip import identity_of
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.device import CROSSBARS, Device
+from steadynet.nvm.effects.common import Common
 from steadynet.nvm.effects.drift import Drift
 from steadynet.nvm.effects.read import Read
 from steadynet.nvm.effects.stuck import Stuck
 from steadynet.nvm.slicing import Crossbars
 from steadynet.nvm.variation import Gaussian
+from steadynet.nvm.weight_law import Censored, LogNormal
 from training.small import small_net
 
 SUFFIXES = (".npz", ".h5")
@@ -158,3 +163,80 @@ def test_conductances_that_cannot_be_are_refused() -> None:
     one["fc.weight"] = Crossbars(torch.zeros(1), torch.zeros(1))
     with pytest.raises(SteadyNetError, match=r"conductances of fc.weight are \(1,\), its levels"):
         MeasuredChip(one, 1.0, 0.0).weights(levels)
+
+
+@pytest.mark.parametrize(
+    ("model", "variation"),
+    [
+        (nn.Sequential(nn.Linear(6, 5)), Gaussian(0.05) + Drift(86400.0)),
+        (nn.ConvTranspose2d(3, 4, 3), Gaussian(0.05) + Common(column=0.3)),
+        (nn.ConvTranspose2d(4, 4, 3, groups=2), Gaussian(0.05) + Common(column=0.3)),
+        (nn.Sequential(nn.Embedding(7, 4)), Gaussian(0.05) + Common(column=0.3)),
+    ],
+    ids=[
+        "drift and its compensation",
+        "columns of a transposed convolution",
+        "of a grouped one",
+        "of an embedding",
+    ],
+)
+def test_a_simulated_chip_computes_what_the_same_draw_does(
+    model: nn.Module, variation: Any, tmp_path: Path
+) -> None:
+    where = device(variation=variation, include=("*",))
+    levels = levels_of(model, where)
+    chip = simulated_chip(model, where, draw=3)
+    save_measured(chip, levels, tmp_path / "chip.npz")
+    found = load_measured(tmp_path / "chip.npz", levels).weights(levels)
+    expected = program(model, where, draw=3)
+    assert set(found) == set(expected)
+    for name, weight in ((name, tensor.detach()) for name, tensor in expected.items()):
+        torch.testing.assert_close(found[name], weight, rtol=1e-4, atol=1e-4 * float(weight.abs().max()))
+
+
+def test_a_file_that_tells_no_scale_has_none(tmp_path: Path) -> None:
+    """As an instrument writes it, or an earlier version did."""
+    model, where = nn.Sequential(nn.Linear(6, 5)), device(variation=Gaussian(0.05) + Drift(86400.0))
+    levels, chip = levels_of(model, where), simulated_chip(model, where)
+    assert chip.scales["0.weight"] > 1.5
+    plain = dataclasses.replace(chip, scales={})
+    save_measured(plain, levels, tmp_path / "chip.npz")
+    header = read_archive(
+        tmp_path / "chip.npz", "steadynet-measured", 1, "chip", ("positive", "negative")
+    ).header
+    assert header["scales"] == {}
+    torch.testing.assert_close(
+        plain.weights(levels)["0.weight"] * chip.scales["0.weight"], chip.weights(levels)["0.weight"]
+    )
+    with pytest.raises(SteadyNetError, match=r"unknown tensor with a scale '1\.weight'"):
+        dataclasses.replace(chip, scales={"1.weight": 2.0})
+
+
+def test_what_has_no_conductances_is_refused() -> None:
+    model = nn.Sequential(nn.Linear(6, 5))
+    for variation in (LogNormal(0.1), Censored(0.1)):
+        with pytest.raises(
+            SteadyNetError, match="is a law of whole weights, of which devices have no conductances"
+        ):
+            simulated_chip(model, Device(variation=variation))
+    with pytest.raises(SteadyNetError, match="a chip's weights are quantised: leave out quantize=False"):
+        simulated_chip(model, device(quantize=False))
+    with torch.no_grad():
+        model.get_parameter("0.weight")[0, 0] = float("nan")
+    with pytest.raises(SteadyNetError, match=r"0\.weight of Sequential holds 1 NaN"):
+        simulated_chip(model, device())
+
+
+def test_a_chip_from_a_file_runs_on_a_network_of_any_precision() -> None:
+    for dtype in (torch.float64, torch.bfloat16):
+        model = nn.Sequential(nn.Linear(6, 5)).to(dtype)
+        levels = levels_of(model, device())
+        weights = simulated_chip(model, device()).weights(levels)
+        assert run(model, weights, torch.zeros(2, 6, dtype=dtype)).dtype == dtype
+
+
+def test_a_ratio_of_one_kind_of_number_is_that_of_the_other() -> None:
+    model = nn.Sequential(nn.Linear(6, 5))
+    assert identity_of(levels_of(model, Device(on_off_ratio=10))) == identity_of(
+        levels_of(model, Device(on_off_ratio=10.0))
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,11 +11,26 @@ from hypothesis import strategies as st
 from torch import nn
 
 from deploy.small_chip import DEVICE, Small, images, trained
+from steadynet.batches import sample
 from steadynet.chip import program, run
 from steadynet.deploy import recalibrated_statistics, recalibration
 from steadynet.deploy.recalibration import even_batches
 from steadynet.errors import SteadyNetError
 from steadynet.montecarlo import monte_carlo
+
+
+def test_a_norm_that_is_folded_has_no_statistics() -> None:
+    with pytest.raises(SteadyNetError, match="fold_bn is for training and evaluation"):
+        recalibration(trained(), dataclasses.replace(DEVICE, fold_bn=True), images(), images(), draws=2)
+
+
+def test_calibration_images_are_drawn_among_all_also_where_they_lie_by_class() -> None:
+    few, more = sample(20, 90), sample(45, 90)
+    assert few == more[:20]
+    assert len({*more}) == 45
+    # Of three classes of 30 that lie one after the other, none is left out.
+    assert {place // 30 for place in few} == {0, 1, 2}
+    assert sample(20, 90) == few != sorted(few)
 
 
 def by_hand(net: Small, weights: dict[str, torch.Tensor], x: torch.Tensor) -> dict[str, torch.Tensor]:

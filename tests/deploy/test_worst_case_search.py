@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deploy.small_chip import DEVICE, images, trained
 from steadynet.deploy import worst_case
@@ -81,3 +81,12 @@ def test_every_second_start_begins_with_short_steps(monkeypatch: pytest.MonkeyPa
 def test_an_effect_that_states_no_std_is_named() -> None:
     with pytest.raises(SteadyNetError, match="Read states no std"):
         worst_case(trained(), Device(variation=Gaussian(0.1) + Read(0.1)), images(), draws=2)
+
+
+def test_weights_that_evaluation_does_not_use_stay_as_they_are() -> None:
+    """As those of an auxiliary head."""
+    net = trained()
+    net.add_module("head", nn.Linear(4, 3))
+    found = worst_case(net, DEVICE, images(), draws=2, steps=2)
+    assert found.accuracy <= found.quantised
+    assert not bool(found.errors["head.weight"].any())

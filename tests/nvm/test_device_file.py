@@ -54,6 +54,17 @@ def test_every_preset_can_be_saved(name: str, tmp_path: Path) -> None:
     assert read_device(tmp_path / "own.yml") == PRESETS[name]
 
 
+def test_a_law_of_its_own_size_follows_what_is_edited(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    save_device(Preset("own", "", MEASURED, "", 10.0), path)
+    told = yaml.safe_load(path.read_text())
+    assert "sigma_d" not in told["law"]
+    before = read_device(path).law
+    told["law"]["stds"] = [2 * std for std in told["law"]["stds"]]
+    path.write_text(yaml.safe_dump(told))
+    assert read_device(path).law.sigma_d == pytest.approx(2 * before.sigma_d)
+
+
 def test_every_law_and_effect_is_saved_above() -> None:
     seen = {type(p.law) for p in PRESETS.values()}
     for variation in VARIATIONS.values():

@@ -145,6 +145,7 @@ def test_a_table_that_cannot_be_is_refused(text: str, message: str, tmp_path: Pa
         ({"fit": "spline"}, "unknown fit 'spline'"),
         ({"fit": "polynomial", "degree": 3}, "degree must be an integer ≥ 0 and ≤ 2, got 3"),
         ({"g_max": 11.0}, "g_max 11 nA lies above the largest target 10"),
+        ({"g_max": 11.0, "fit": "polynomial", "degree": 1}, "g_max 11 nA lies above the largest target 10"),
         ({"unit": "µS"}, "unit µS contradicts the file's, nA"),
         ({"fit": "polynomial", "degree": 2}, "std is negative"),
     ],

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from steadynet.errors import SteadyNetError
+from steadynet.nvm.composed import Composed
 from steadynet.nvm.conductance_law import ConductanceLaw
 from steadynet.nvm.device import Device
-from steadynet.nvm.presets import PRESETS, preset
-from steadynet.nvm.variation import RULES, Rule, StateDependent
+from steadynet.nvm.effects.read import Read
+from steadynet.nvm.presets import PRESETS, Preset, preset
+from steadynet.nvm.variation import RULES, Gaussian, Rule, StateDependent
 
 # The source's four devices, and the factor of their middle levels.
 FACTORS = {"rram1": 1.0, "fefet2": 2.0, "rram4": 4.0, "fefet6": 6.0}
@@ -114,3 +116,19 @@ def test_what_cannot_be_is_refused() -> None:
         Device(variation=preset("rram-milo"))
     with pytest.raises(SteadyNetError, match=r"on_off_ratio of 4\.5 at most"):
         Device(variation=preset("rram-milo"), on_off_ratio=5)
+
+
+def test_a_law_keeps_its_own_rule_unless_another_is_given() -> None:
+    own = Preset("own", "", StateDependent(0.1, 4.0, "weight"), "")
+    effects = Preset("own", "", StateDependent(0.1, 4.0, "weight") + Read(0.1), "")
+    for made in (own, effects):
+        for found, rule in (
+            (made.at(), "weight"),
+            (made.at(0.2, "device"), "device"),
+            (made.device().variation, "weight"),
+        ):
+            law = found.law if isinstance(found, Composed) else found
+            assert isinstance(law, StateDependent)
+            assert law.rule == rule
+    with pytest.raises(SteadyNetError, match="own errs by Gaussian, which has no rule: leave out rule"):
+        Preset("own", "", Gaussian(0.1), "").at(0.1, "weight")

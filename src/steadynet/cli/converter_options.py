@@ -56,10 +56,11 @@ class ConverterOptions:
             return model
         import torch
 
+        from steadynet.batches import sample
         from steadynet.converters import Converters, with_converters
 
         count = min(self.calibration_images, len(data.train))
-        inputs = torch.stack([data.train[index][0] for index in range(count)])
+        inputs = torch.stack([data.train[index][0] for index in sample(count, len(data.train))])
         return with_converters(
             model, device, inputs, Converters(self.input_bits, self.output_bits, self.coverage)
         )

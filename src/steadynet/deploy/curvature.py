@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from steadynet.batches import arguments, each, logits_of
+from steadynet.batches import arguments, each, logits_of, sample
 from steadynet.chip import call_with
 from steadynet.computed import named_weights
 from steadynet.errors import SteadyNetError
@@ -78,8 +78,8 @@ def weight_curvature(
     Args:
         model: A trained network; it is run in evaluation mode and not changed.
         device: What of it lies on devices.
-        data: A map-style dataset of (input, label), or a pair of tensors; the first images are taken.
-        images: How many, at most.
+        data: A map-style dataset of (input, label), or a pair of tensors.
+        images: How many of them are taken, at most.
         batch_size: Images of one pass.
         curvature: Second derivative of an image's loss by its logits.
 
@@ -92,6 +92,7 @@ def weight_curvature(
     names = layout(model, device).names
     held = as_dataset(data, "data")
     count = min(images, len(held))  # pyright: ignore[reportArgumentType] (checked to be sized)
+    chosen = sample(count, len(held))  # pyright: ignore[reportArgumentType]
     loader = Loader(held, batch_size=1, shuffle=False)
     modes = [module.training for module in model.modules()]
     where = next(model.parameters()).device
@@ -101,7 +102,7 @@ def weight_curvature(
     total = {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
     try:
         for start in range(0, count, batch_size):
-            inputs, labels = loader.batch(list(range(start, min(start + batch_size, count))))
+            inputs, labels = loader.batch(chosen[start : start + batch_size])
             with torch.enable_grad(), _Rules(type(model).__name__):
                 args, kwargs = arguments(each(lambda one: one.to(where), inputs))
                 logits = cast("Tensor", logits_of(call_with(model, leaves, args, kwargs)))
@@ -129,7 +130,10 @@ class _Rules(TorchFunctionMode):
         given = dict(kwargs or {})
         name = str(getattr(func, "__name__", func))
         if func in _PRODUCTS:
-            x, weight, *rest = args
+            # The names of all three of their first arguments, in order, whichever way they are given.
+            places = dict(zip(("input", "weight"), args, strict=False))
+            x, weight = (places[key] if key in places else given.pop(key) for key in ("input", "weight"))
+            rest = args[2:]
 
             def product(a: Tensor, b: Tensor) -> Tensor:
                 return func(a, b, *rest, **given)
@@ -138,12 +142,18 @@ class _Rules(TorchFunctionMode):
         if func is F.batch_norm:
             return _batch_norm(self._model, *args, **given)
         if func in _POOLS or func in _ADAPTIVE or name == "mean":
+            averaged = args[0] if args else given.pop("input")
 
             def average(a: Tensor) -> Tensor:
                 return func(a, *args[1:], **given)
 
-            return _Scaled.apply(average, args[0], self._model)  # pyright: ignore[reportUnknownMemberType]
-        if not any(isinstance(arg, Tensor) and arg.requires_grad for arg in args) or name in _AS_GRADIENT:
+            return _Scaled.apply(average, averaged, self._model)  # pyright: ignore[reportUnknownMemberType]
+        learned = any(
+            isinstance(one, Tensor) and one.requires_grad
+            for value in (*args, *given.values())
+            for one in (cast("list[Any]", value) if isinstance(value, list | tuple) else [value])
+        )
+        if not learned or (name in _AS_GRADIENT and given.get("alpha", 1) == 1):
             return func(*args, **given)
         raise SteadyNetError(
             f"{self._model} computes {name}, through which no rule takes second derivatives: rank by magnitude"

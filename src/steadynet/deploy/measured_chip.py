@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ from steadynet.batchnorm import check_unfolded
 from steadynet.computed import computed_places, named_weights
 from steadynet.deploy.archive import Archive, checksum, damaged, read_archive, write_archive
 from steadynet.deploy.levels import Levels
-from steadynet.errors import SteadyNetError, check_number
-from steadynet.mapping import layout
+from steadynet.errors import SteadyNetError, check_number, unknown
+from steadynet.mapping import check_finite, layout
 from steadynet.nvm.device import Device
 from steadynet.nvm.device_path import Devices
 from steadynet.nvm.quantize import max_abs, to_codes
 from steadynet.nvm.slicing import Crossbars, by_sign, from_crossbars
+from steadynet.nvm.weight_law import WeightLaw
 from steadynet.randomness import Source, Stream
 
 FORMAT = "steadynet-measured"
@@ -41,18 +42,24 @@ class MeasuredChip:
         g_max: What the largest level stands for.
         g_min: What level 0 stands for.
         unit: Of all of them.
+        scales: What a chip's own compensation, as of drift, multiplies a tensor's weights by, by its name; 1 where none is told.
     """
 
     conductances: Mapping[str, Crossbars]
     g_max: float
     g_min: float
     unit: str = "µS"
+    scales: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
         check_number("g_max", self.g_max, above=0)
         check_number("g_min", self.g_min, at_least=0)
         if self.g_min >= self.g_max:
             raise SteadyNetError(f"g_min {self.g_min:g} must be below g_max {self.g_max:g}")
+        for name, scale in self.scales.items():
+            if name not in self.conductances:
+                raise unknown("tensor with a scale", name, self.conductances)
+            check_number(f"scale of {name}", scale, above=0)
 
     def weights(self, levels: Levels) -> dict[str, Tensor]:
         """Return the weights that the chip computes with, float32.
@@ -87,7 +94,7 @@ class MeasuredChip:
                 )
             codes = from_crossbars(held, levels.device_bits)
             unit = target.maximum.double() / (2**levels.weight_bits - 1)
-            found[name] = (codes * unit).float()
+            found[name] = (codes * unit * self.scales.get(name, 1.0)).float()
         return found
 
 
@@ -139,7 +146,7 @@ def simulated_chip(
 
     Args:
         model: A trained network.
-        device: Its law and effects; compensation, which is no conductance, is left out.
+        device: Its law and effects; what compensates them, as of drift, stands in the chip's scales.
         g_max: What the largest level stands for.
         unit: Of conductances.
         seed: Of the chip.
@@ -147,30 +154,44 @@ def simulated_chip(
         stream: Of the chip.
 
     Raises:
-        SteadyNetError: If the law is one of whole weights, or the model cannot be mapped.
+        SteadyNetError: If the law is one of whole weights, weights are not to be quantised, or the model cannot be mapped.
     """
     check_unfolded(device)
+    check_finite(model)
+    if isinstance(device.law, WeightLaw):
+        raise SteadyNetError(
+            f"{type(device.law).__name__} is a law of whole weights, of which devices have no conductances: take a law of devices"
+        )
+    if not device.quantize:
+        raise SteadyNetError(
+            "devices hold levels, so a chip's weights are quantised: leave out quantize=False (--no-quantize)"
+        )
     placed = layout(model, device)
     parameters = named_weights(model, placed.names)
     found: dict[str, Crossbars] = {}
+    scales: dict[str, float] = {}
     with torch.no_grad():
         for mapped in placed:
             weight = parameters[mapped.name].detach().cpu().contiguous()
             weight = weight.to(torch.promote_types(weight.dtype, torch.float32))
             largest = max_abs(weight, device.scale, mapped.matrix, device.tile_weights)
             codes = to_codes(weight, largest, device.weight_bits)
-            x = Devices(codes, device).conductances(Source(seed, stream, draw, 0, mapped.name))
+            source = Source(seed, stream, draw, 0, mapped.name, matrix=mapped.matrix)
+            read = Devices(codes, device).reading(source)
+            x = read.x
+            if float(read.scale) != 1:
+                scales[mapped.name] = float(read.scale)
             own = x[0]
             other = x[1] if len(x) > 1 else torch.full_like(own, device.least)
             found[mapped.name] = by_sign(codes, own * g_max, other * g_max)
-    return MeasuredChip(found, g_max, device.least * g_max, unit)
+    return MeasuredChip(found, g_max, device.least * g_max, unit, scales)
 
 
 def save_measured(chip: MeasuredChip, levels: Levels, path: Path) -> None:
     """Write a measured chip as NPZ, or HDF5 where the name ends in .h5, whole or not at all."""
     header = {
         "format": FORMAT, "version": VERSION, "levels": identity_of(levels), "unit": chip.unit, "g_max": chip.g_max,
-        "g_min": chip.g_min,
+        "g_min": chip.g_min, "scales": dict(chip.scales),
     }  # fmt: skip
     tensors: dict[str, dict[str, NDArray[Any]]] = {
         name: {
@@ -205,7 +226,11 @@ def load_measured(path: Path, levels: Levels) -> MeasuredChip:
             found[name] = Crossbars(
                 *(torch.from_numpy(arrays[kind].copy()) for kind in ("positive", "negative"))
             )
-        chip = MeasuredChip(found, float(header["g_max"]), float(header["g_min"]), str(header["unit"]))
+        # Written by an instrument, or by an earlier version, a file may tell none.
+        scales = {str(name): float(scale) for name, scale in dict(header.get("scales") or {}).items()}
+        chip = MeasuredChip(
+            found, float(header["g_max"]), float(header["g_min"]), str(header["unit"]), scales
+        )
         chip.weights(levels)
         return chip
     raise AssertionError  # pragma: no cover (damaged raises or nothing does)

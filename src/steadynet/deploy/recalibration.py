@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage] (torch names no public base)
 
-from steadynet.batches import arguments, each, part_of, size_of, split
+from steadynet.batches import arguments, each, part_of, sample, size_of, split
+from steadynet.batchnorm import check_unfolded
 from steadynet.chip import call_with
 from steadynet.compute import Compute
 from steadynet.deploy.held import Tensors, holding
@@ -119,6 +120,7 @@ def recalibration(
         SteadyNetError: If the network has no BatchNorm, there are fewer images than asked for, or an input cannot be used.
     """
     check_integer("draws", draws, at_least=2)
+    check_unfolded(device)
     _layers(model)
     unlabelled = as_dataset(calibration, "calibration data")
     available: int = len(unlabelled)  # pyright: ignore[reportArgumentType] (checked to be sized)
@@ -133,7 +135,7 @@ def recalibration(
     with holding(model, device, test, seed=seed, batch_size=batch_size, compute=compute) as held:
         where = next(held.model.parameters()).device
         inputs = (
-            Loader(unlabelled, batch_size=1, shuffle=False).batch(list(range(counts[-1])))[0]
+            Loader(unlabelled, batch_size=1, shuffle=False).batch(sample(counts[-1], available))[0]
             if counts[-1]
             else None
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -267,8 +267,10 @@ class _Search:
         for inputs, labels in self._held.batches():
             logits = self._held.logits(self.weights(leaves), inputs)
             loss = right(margins(logits, labels.to(logits.device)), tau)
-            for name, up in zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True):
-                total[name] += up
+            found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+            for name, up in zip(leaves, cast("tuple[Tensor | None, ...]", found), strict=True):
+                if up is not None:  # A weight that evaluation does not use, as of an auxiliary head.
+                    total[name] += up
         return total
 
 

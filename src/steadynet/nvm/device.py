@@ -85,6 +85,7 @@ class Device:
         check_choice("crossbars", self.crossbars, CROSSBARS)
         if self.on_off_ratio is not None:
             check_number("on_off_ratio", self.on_off_ratio, above=1)
+            object.__setattr__(self, "on_off_ratio", float(self.on_off_ratio))
         tile = self.tile
         if not isinstance(tile, tuple | list) or len(tile) != 2:
             raise SteadyNetError(f"tile must be rows and columns of a crossbar, got {tile!r}")

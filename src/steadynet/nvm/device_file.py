@@ -27,7 +27,7 @@ import yaml
 from steadynet.errors import SteadyNetError, unknown
 from steadynet.files import write_text_atomically
 from steadynet.nvm.composed import Composed
-from steadynet.nvm.conductance_law import Measured, Polynomial, Saturating
+from steadynet.nvm.conductance_law import ConductanceLaw, Measured, Polynomial, Saturating
 from steadynet.nvm.device_law import LogNormalDevice
 from steadynet.nvm.effects.bounded import Bounded
 from steadynet.nvm.effects.common import Common
@@ -195,6 +195,8 @@ def _plain(part: Any, classes: Mapping[str, type]) -> dict[str, Any]:
     told: dict[str, Any] = {"class": name}
     for field in dataclasses.fields(part):
         value = getattr(part, field.name)
+        if field.name == "sigma_d" and isinstance(part, ConductanceLaw) and value == part.own_sigma_d:
+            continue  # It follows from the rest, which whoever edits the file may change.
         if field.init and value != field.default:
             told[field.name] = list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value
     return told

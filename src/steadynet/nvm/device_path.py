@@ -99,9 +99,9 @@ class Devices:
         settled = Settled(self._conductances(torch.stack(sides)), self._targets.new_ones(()))
         return self._after(self._fixed, settled, source)
 
-    def conductances(self, source: Source) -> Tensor:
-        """Return what a reading of one programming finds, relative to the largest [S, J, *shape], uncompensated."""
-        return self._after(self._read, self.settle(source), source).x
+    def reading(self, source: Source) -> Settled:
+        """Return what a reading of one programming finds, and what compensation multiplies weights by."""
+        return self._after(self._read, self.settle(source), source)
 
     def errors(self, settled: Settled, source: Source) -> Tensor:
         """Return each weight's error in code steps, as the source's reading of the devices has it."""

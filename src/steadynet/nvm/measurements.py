@@ -146,6 +146,10 @@ def fitted_law(
     top = measured.targets[-1] if g_max is None else g_max
     if fit == "table":
         return Measured(measured.targets, measured.means, measured.stds, top, unit=told)
+    if top > measured.targets[-1] * (1 + 1e-9):
+        raise SteadyNetError(
+            f"g_max {top:g} {told} lies above the largest target {measured.targets[-1]:g}: a law is not extrapolated"
+        )
     x = np.array(measured.targets) / top
     stds = np.array(measured.stds)
     # A std of n numbers has a variance of σ²/(2 (n − 1)): the weights of least squares are roots of n − 1.

@@ -57,20 +57,31 @@ class Preset:
         law = self.law
         return law.g_max / law.g_min if isinstance(law, ConductanceLaw) and law.g_min > 0 else None
 
-    def at(self, sigma_d: float | None = None, rule: Rule = "device") -> Variation:
+    def at(self, sigma_d: float | None = None, rule: Rule | None = None) -> Variation:
         """Return how it errs at `sigma_d`, its own if None.
 
+        Args:
+            sigma_d: The size of its error.
+            rule: Of a state-dependent law, what rules over it; its own if None.
+
         Raises:
-            SteadyNetError: If a value is out of range, or `sigma_d` is None for a device that has no size of its own.
+            SteadyNetError: If a value is out of range, a rule is given for a law that has none, or `sigma_d` is None for a device
+                that has no size of its own.
         """
         if sigma_d is None:
             if self.own_sigma_d is None:
                 raise SteadyNetError(f"{self.name} has no error of its own size: give sigma_d")
             sigma_d = self.own_sigma_d
         found = self.variation.at(sigma_d)
-        if isinstance(found, Composed) and isinstance(found.law, StateDependent):
-            return dataclasses.replace(found, law=dataclasses.replace(found.law, rule=rule))
-        return dataclasses.replace(found, rule=rule) if isinstance(found, StateDependent) else found
+        if rule is None:
+            return found
+        law = found.law if isinstance(found, Composed) else found
+        if not isinstance(law, StateDependent):
+            raise SteadyNetError(
+                f"{self.name} errs by {type(law).__name__}, which has no rule: leave out rule"
+            )
+        law = dataclasses.replace(law, rule=rule)
+        return dataclasses.replace(found, law=law) if isinstance(found, Composed) else law
 
     def device(self, sigma_d: float | None = None, **fields: Any) -> Device:
         """Return a device that errs so, at its own `sigma_d` if None; further fields are those of `steadynet.Device`.
@@ -191,7 +202,7 @@ PRESETS: Mapping[str, Preset] = _Presets(
 )
 
 
-def preset(name: str, sigma_d: float | None = None, rule: Rule = "device") -> Variation:
+def preset(name: str, sigma_d: float | None = None, rule: Rule | None = None) -> Variation:
     """Return the law of a named device.
 
     Example:
@@ -203,7 +214,7 @@ def preset(name: str, sigma_d: float | None = None, rule: Rule = "device") -> Va
     Args:
         name: One of `PRESETS`.
         sigma_d: Overall std relative to the largest conductance of one device; as published if None.
-        rule: "device" or "weight", for state-dependent devices; see `StateDependent`.
+        rule: "device" or "weight", for state-dependent devices, see `StateDependent`; their own if None.
 
     Raises:
         SteadyNetError: If there is no such preset (the nearest are named), a value is out of range, or `sigma_d` is None for

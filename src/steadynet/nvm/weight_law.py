@@ -73,7 +73,9 @@ class Censored(Composable):
 
     def level_std(self, levels: Tensor, codes: Tensor, device: Device) -> Tensor:
         """Return σ_d (2^K − 1)/(1 − 1/R), of shape (): the std of a device before censoring."""
-        return levels.new_tensor(self.sigma_d * device.levels_per_conductance).double()
+        import torch
+
+        return levels.new_tensor(self.sigma_d * device.levels_per_conductance, dtype=torch.float64)
 
     @property
     def mean(self) -> float:

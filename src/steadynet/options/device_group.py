@@ -52,7 +52,7 @@ class DeviceOptions:
     device: str = GAUSSIAN
     weight_bits: int = 8
     device_bits: int = 2
-    rule: Literal["device", "weight"] = "device"
+    rule: Literal["device", "weight"] | None = None
     scale: Literal["tensor", "channel", "tile"] = "tensor"
     tile: list[int] = field(default_factory=lambda: [256, 256])
     quantize: bool = True
