@@ -88,7 +88,11 @@ def test_a_network_without_a_seed_is_a_function_of_the_seed_too() -> None:
         ("resnet", {}, "did you mean 'resnet18'"),
         ("", {}, "unknown model ''"),
         (".nets.Net", {}, "unknown model '.nets.Net'"),
-        ("no_such_package.Net", {}, "model 'no_such_package.Net' cannot be imported: No module named"),
+        (
+            "no_such_package.Net",
+            {},
+            "model 'no_such_package.Net' cannot be imported: ModuleNotFoundError: No module named",
+        ),
         ("models.nets.Nett", {}, "unknown name in module models.nets 'Nett': did you mean 'Net'"),
         ("models.nets.NOT_CALLABLE", {}, "is Tensor, which cannot be called"),
         ("models.nets.no_module", {}, "'models.nets.no_module' returns list, no torch.nn.Module"),

@@ -121,7 +121,8 @@ def test_a_part_that_is_no_dataclass_can_be_used_beside_others() -> None:
     custom = Recipe(objective=Foreign())
     assert custom.replace(clip=1.5).constraint == Clip(1.5)
     with pytest.raises(
-        SteadyNetError, match=r"unknown option of recipe 'custom' \(objective Foreign\) 'beta'"
+        SteadyNetError,
+        match=r"beta is an option of ovf, irs, self-feedback, which recipe 'custom' \(objective Foreign\) is not",
     ):
         custom.replace(beta=1.0)
     # A description holds no memory address, or a resumed training would be taken for another.
@@ -142,7 +143,7 @@ def test_a_part_that_is_no_dataclass_can_be_used_beside_others() -> None:
         (
             "noise",
             {"beta": 1},
-            r"unknown option of recipe 'noise' \(objective CrossEntropy\) 'beta'.*temperature",
+            r"beta is an option of ovf, irs, self-feedback, which recipe 'noise' \(objective CrossEntropy\) is not",
         ),
         ("vanilla", {"train_sigma_d": 0.1}, r"recipe 'vanilla' trains without the device's variation"),
         ("noise", {"clip": 1}, r"clip \(alpha\) must be a finite number > 1, got 1"),

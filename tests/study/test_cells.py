@@ -181,7 +181,7 @@ def test_a_training_that_starts_from_another_brings_it_along_without_its_recipe_
 @pytest.mark.parametrize(
     ("base", "told"),
     [
-        ({"beta": 0.1}, "cell recipe=W/O sigma_d=0.1 seed=0: unknown option of recipe 'vanilla'"),
+        ({"beta": 0.1}, "cell recipe=W/O sigma_d=0.1 seed=0: beta is an option of ovf"),
         ({"model": "vgg9"}, "cell recipe=W/O sigma_d=0.1 seed=0: unknown model 'vgg9': did you mean 'vgg8'"),
         ({"epochs": -1}, "cell recipe=W/O sigma_d=0.1 seed=0: --epochs must be an integer ≥ 1"),
     ],
