@@ -38,7 +38,7 @@ class EvaluateOptions:
             each σ_d (design full).
         out: Folder for the JSON, the CSV and the figures; only the terminal by default.
         overwrite: Empty the folder if it already holds something.
-        progress: Show a progress bar.
+        progress: Show a progress bar, on a terminal.
     """
 
     run: str | None = None

@@ -252,7 +252,7 @@ class TrainingOptions:
         loggers: Where the history goes, besides the terminal; tensorboard needs the extra of that name.
         workers: Processes that load images; 0 loads them in the training process.
         threads: CPU threads of torch; its own choice by default.
-        progress: Show a progress bar.
+        progress: Show a progress bar, on a terminal.
     """
 
     epochs: int = 10
