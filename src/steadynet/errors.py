@@ -7,6 +7,7 @@ import math
 import operator
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Any
 
 _LONGEST = 300
 
@@ -78,18 +79,18 @@ def is_memory(error: BaseException) -> bool:
     )
 
 
-def check_seed(seed: object, what: str = "seed") -> int:
+def check_seed(seed: Any) -> int:
     """Return a seed as a plain integer: one of NumPy's stands for the same draws.
 
     Raises:
         SteadyNetError: If it is no integer, or below 0.
     """
-    plain: object = seed
+    plain: Any = seed
     if not isinstance(seed, bool):
         with suppress(TypeError):
-            plain = operator.index(seed)  # pyright: ignore[reportArgumentType] (that is what is asked)
-    check_integer(what, plain, at_least=0)  # pyright: ignore[reportArgumentType]
-    return plain  # pyright: ignore[reportReturnType]
+            plain = operator.index(seed)
+    check_integer("seed", plain, at_least=0)
+    return plain
 
 
 def check_integer(what: str, value: int, *, at_least: int, at_most: float = math.inf) -> None:

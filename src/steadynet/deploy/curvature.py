@@ -91,8 +91,9 @@ def weight_curvature(
     """
     names = layout(model, device).names
     held = as_dataset(data, "data")
-    count = min(images, len(held))  # pyright: ignore[reportArgumentType] (checked to be sized)
-    chosen = sample(count, len(held))  # pyright: ignore[reportArgumentType]
+    available: int = len(held)  # pyright: ignore[reportArgumentType] (checked to be sized)
+    count = min(images, available)
+    chosen = sample(count, available)
     loader = Loader(held, batch_size=1, shuffle=False)
     modes = [module.training for module in model.modules()]
     where = next(model.parameters()).device
@@ -130,7 +131,7 @@ class _Rules(TorchFunctionMode):
         given = dict(kwargs or {})
         name = str(getattr(func, "__name__", func))
         if func in _PRODUCTS:
-            # The names of all three of their first arguments, in order, whichever way they are given.
+            # Both may be given by their places or by these names.
             places = dict(zip(("input", "weight"), args, strict=False))
             x, weight = (places[key] if key in places else given.pop(key) for key in ("input", "weight"))
             rest = args[2:]

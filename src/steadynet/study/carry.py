@@ -105,7 +105,7 @@ def _write_cell(kept: Kept) -> None:
 def _with_code(held: Mapping[str, Any], code: Code, name: str) -> dict[str, Any]:
     """Return what a file holds with other digests, and a note of what they and its name's end were."""
     was = {module: held["code"].get(module, "none") for module in changed(held["code"], code)}
-    note = {"identity": name.rpartition("-")[2], "code": was}
+    note = {"identity": _end(name), "code": was}
     return {**held, "code": dict(code), _NOTES: [*held.get(_NOTES, ()), note]}
 
 
@@ -139,7 +139,7 @@ def _carry_searches(out: Path) -> int:
     for path in sorted((out / search_store.FOLDER).glob("*.json")):
         held = read_json(path, ("trials", "code"))
         named = {
-            end(name)
+            _end(name)
             for trial in held["trials"]
             if trial["score"] is not None
             for name in trial["cell"].split()
@@ -155,7 +155,9 @@ def _carry_searches(out: Path) -> int:
         trials = [
             {
                 **trial,
-                "cell": " ".join(found[end(n)].name if end(n) in found else n for n in trial["cell"].split()),
+                "cell": " ".join(
+                    found[_end(n)].name if _end(n) in found else n for n in trial["cell"].split()
+                ),
             }
             for trial in held["trials"]
         ]
@@ -164,7 +166,7 @@ def _carry_searches(out: Path) -> int:
     return done
 
 
-def end(name: str) -> str:
+def _end(name: str) -> str:
     """Return the identity with which a folder's name ends."""
     return name.rpartition("-")[2]
 
@@ -203,6 +205,6 @@ def _noted(out: Path) -> dict[str, _Noted]:
                     was[module].add(digest)
         plain = testing_code(cell.training.model.model, calibrated=False)
         noted = _Noted(path.parent.name, {**cell.code(), **plain}, was)
-        for own in (end(path.parent.name), *(note["identity"] for note in held.get(_NOTES, ()))):
+        for own in (_end(path.parent.name), *(note["identity"] for note in held.get(_NOTES, ()))):
             found[own] = noted
     return found

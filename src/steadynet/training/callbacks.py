@@ -37,9 +37,8 @@ class Keeper(Checkpoint):
     """Keeps what a training must not lose.
 
     It remembers the backbone of the epoch with the best noisy validation accuracy (the first of equals), or of a task other
-    than classification with the least noisy validation loss, writes a row of history at each epoch's end, and writes
-    `last.ckpt` at each epoch's end, every
-    `every` steps, and on Ctrl-C. All that it remembers lies in the checkpoint.
+    than classification with the least noisy validation loss. It writes a row of history at each epoch's end, and `last.ckpt`
+    at each epoch's end, every `every` steps, and on Ctrl-C. All that it remembers lies in the checkpoint.
 
     Args:
         folder: Where the files go; None writes none.
