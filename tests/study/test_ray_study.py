@@ -25,8 +25,11 @@ TIMES = ("train_seconds", "test_seconds", "peak_mib", "finished")
 
 def planned(out: Path) -> Plan:
     """Two cells of many steps, with a checkpoint after each."""
-    axes = {"recipe": {"W/": {"recipe": "noise"}, "OVF": {"recipe": "ovf"}}, "seed": [0]}
-    base = {**WRITTEN["base"], "epochs": 40, "batch_size": 20, "sigma_d": 0.1}
+    axes = {
+        "recipe": {"W/": {"recipe": "noise"}, "W/, T = 4": {"recipe": "noise", "temperature": 4}},
+        "seed": [0],
+    }
+    base = {**WRITTEN["base"], "epochs": 24, "batch_size": 20, "sigma_d": 0.1}
     return plan([study(written(axes=axes, base=base))], out)
 
 
