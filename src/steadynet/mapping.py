@@ -1,7 +1,6 @@
 """Which parameters of a model lie on NVM devices, which stay digital, and why.
 
-The rule: weights of convolution, transposed convolution, linear, recurrent, attention and
-embedding layers lie on devices; biases, norms and all else stay digital. Name patterns override it.
+Each layer's rule says it of its own parameters; name patterns override it.
 """
 
 from __future__ import annotations
@@ -14,37 +13,14 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from steadynet.batchnorm import folded_pairs
 from steadynet.computed import computed_places, evaluated
 from steadynet.errors import SteadyNetError, unknown
+from steadynet.layer_rules import matrix_of, verdict
 from steadynet.nvm.device import Device
 from steadynet.nvm.matrix import PLAIN, Matrix
 from steadynet.programmable import check_programmable
-
-# Parameters that lie on devices, by layer type; a name that ends in "_l" goes on with the layer's number.
-# Subclasses follow their base; parameters that they add do not.
-_RULES: tuple[tuple[type[nn.Module], tuple[str, ...], str], ...] = (
-    (nn.modules.conv._ConvNd, ("weight",), "convolution"),  # pyright: ignore[reportPrivateUsage] (torch names no public base)
-    (nn.Linear, ("weight",), "linear"),
-    (nn.RNNBase, ("weight_ih_l", "weight_hh_l", "weight_hr_l"), "recurrent"),
-    (nn.RNNCellBase, ("weight_ih", "weight_hh"), "recurrent"),
-    (
-        nn.MultiheadAttention,
-        ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight"),
-        "attention",
-    ),
-    (nn.Embedding, ("weight",), "embedding"),
-    (nn.EmbeddingBag, ("weight",), "embedding"),
-)
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_NORMS = (
-    nn.modules.batchnorm._NormBase,  # pyright: ignore[reportPrivateUsage] (torch names no public base)
-    nn.LayerNorm,
-    nn.GroupNorm,
-    nn.RMSNorm,
-)
 
 
 @dataclass(frozen=True)
@@ -180,7 +156,7 @@ def layout(
     for places in _tied(model):
         parameter = places[0][2]
         all_names = tuple(name for name, _, _ in places)
-        verdicts = [_verdict(owner, name.rpartition(".")[2]) for name, owner, _ in places]
+        verdicts = [verdict(owner, name.rpartition(".")[2]) for name, owner, _ in places]
         kind = next((kind for kind, _ in verdicts if kind), None)
         reason = verdicts[0][1]
         if _matches(all_names, include):
@@ -199,7 +175,7 @@ def layout(
         else:
             digital.append(DigitalTensor(all_names[0], shape, reason))
     for name, (owner, key) in computed_places(model).items():
-        kind = _verdict(owner, key)[0]
+        kind = verdict(owner, key)[0]
         kind = kind or ("named" if _matches((name,), include) else None)
         if kind is None or _matches((name,), exclude):
             continue
@@ -304,49 +280,16 @@ def _tied(model: nn.Module) -> Iterable[list[tuple[str, nn.Module, Tensor]]]:
     return groups.values()
 
 
-def _verdict(owner: nn.Module, key: str) -> tuple[str | None, str]:
-    """Return the kind of a mapped parameter, or None and the reason why it is digital."""
-    kind_name = type(owner).__name__
-    for base, keys, kind in _RULES:
-        if isinstance(owner, base) and any(
-            key == known or (known.endswith("_l") and key.startswith(known)) for known in keys
-        ):
-            return kind, ""
-    if key == "weight" and _is_transposed_linear(owner):
-        return "linear", ""
-    if isinstance(owner, parametrize.ParametrizationList):
-        return None, "what a parametrised weight is made of"
-    if key.startswith("bias") or key.endswith("_bias"):
-        return None, f"bias of {kind_name}"
-    if isinstance(owner, _NORMS) or "norm" in kind_name.lower():
-        return None, f"norm ({kind_name})"
-    return None, f"{kind_name} has no rule for {key!r}"
-
-
 def _mapped(
     names: tuple[str, ...], kind: str, owner: nn.Module, tensor: Tensor, device: Device
 ) -> MappedTensor:
     """Return a tensor of a layer as it lies on devices."""
     shape = tuple(tensor.shape)
-    matrix = _matrix(owner, shape)
+    matrix = matrix_of(owner, shape)
     crossbars = 2 * sum(1 for _ in matrix.tiles(shape, device.tile_weights))
     return MappedTensor(
         names[0], shape, kind, names[1:], 2 * device.slices * tensor.numel(), matrix, crossbars
     )
-
-
-def _matrix(owner: nn.Module, shape: tuple[int, ...]) -> Matrix:
-    """Return how a parameter of a layer lies on crossbars."""
-    if isinstance(owner, nn.modules.conv._ConvNd) and len(shape) > 1:  # pyright: ignore[reportPrivateUsage] (torch names no public base)
-        return Matrix(owner.groups, isinstance(owner, _TRANSPOSED))
-    return Matrix(
-        input_major=isinstance(owner, nn.Embedding | nn.EmbeddingBag) or _is_transposed_linear(owner)
-    )
-
-
-def _is_transposed_linear(owner: nn.Module) -> bool:
-    """Return whether a layer is Hugging Face's Conv1D, a linear layer whose weight is [inputs, outputs]."""
-    return type(owner).__name__ == "Conv1D" and type(owner).__module__.startswith("transformers.")
 
 
 def _matches(names: tuple[str, ...], patterns: Sequence[str]) -> bool:

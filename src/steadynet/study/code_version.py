@@ -32,6 +32,7 @@ _PHYSICS = (
     "batches",
     "computed",
     "batchnorm",
+    "layer_rules",
     "mapping",
     "programmable",
     "chip",

@@ -67,6 +67,7 @@ class Keeper(Checkpoint):
     def state_dict(self) -> dict[str, Any]:
         """Return all that is remembered, as plain types and tensors."""
         return {
+            # By this name earlier versions wrote it, whose checkpoints go on.
             "best_accuracy": self.best_score,
             "best_epoch": self.best_epoch,
             "best_state": self.best_state,
@@ -136,10 +137,8 @@ class Keeper(Checkpoint):
         if not isinstance(pl_module, TrainingModule):
             return
         _check_weights(trainer)
-        noisy = list(pl_module.validated.values())[1]
-        score = noisy if pl_module.classifies else -noisy
-        if score > self.best_score:
-            self.best_score, self.best_epoch = score, trainer.current_epoch
+        if pl_module.score > self.best_score:
+            self.best_score, self.best_epoch = pl_module.score, trainer.current_epoch
             self.best_state = pl_module.deployed_state()
         self.history.append(
             {

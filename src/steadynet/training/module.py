@@ -102,6 +102,8 @@ class TrainingModule(pl.LightningModule):
         self.classifies = True
         # val_accuracy and val_accuracy_noisy of the last epoch, or of another task val_loss and val_loss_noisy.
         self.validated: dict[str, float] = {}
+        # How good that epoch is by its noisy chips; the more, the better.
+        self.score = -math.inf
         self._chips: list[Chip] = []
         self._clean: dict[str, Tensor] = {}
         self._counts = torch.zeros(0)
@@ -281,7 +283,9 @@ class TrainingModule(pl.LightningModule):
         """Log clean and noisy validation accuracy, or loss."""
         means = self._counts[:-1] / self._counts[-1]
         name = "val_accuracy" if self.classifies else "val_loss"
-        self.validated = {name: float(means[0]), f"{name}_noisy": float(means[1:].mean())}
+        noisy = float(means[1:].mean())
+        self.validated = {name: float(means[0]), f"{name}_noisy": noisy}
+        self.score = noisy if self.classifies else -noisy
         for name, value in self.validated.items():
             self.log(name, value, prog_bar=True)
         self._chips, self._clean = [], {}
