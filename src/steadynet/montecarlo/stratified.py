@@ -127,7 +127,7 @@ def stratified_ratio(
 
 
 def _block_means(values: Values) -> Values:
-    """Return ȳ_b over the chips that saw block b; what `numpy.nanmean` gives, in a third of its time."""
+    """Return ȳ_b over the chips that saw block b; what `numpy.nanmean` gives, sooner."""
     unseen: NDArray[np.bool_] = np.isnan(values)
     if not unseen.any():
         return values.mean(axis=0)
