@@ -12,7 +12,7 @@ from steadynet.study.rows import rows_of
 from steadynet.study.specification import read_study
 
 STUDIES = Path(__file__).resolve().parents[2] / "studies"
-NAMES = ("leaderboard", "longer", "cifar10", "cifar10-32", "calibration")
+NAMES = ("leaderboard", "longer", "cifar10", "cifar10-32", "calibration", "transfer", "width")
 
 
 @pytest.fixture(scope="module")
