@@ -25,7 +25,6 @@ from steadynet.montecarlo import monte_carlo
 from steadynet.nvm.device import Device
 from steadynet.nvm.effects.read import Read
 from steadynet.nvm.variation import Gaussian
-from steadynet.programmer import Programmer
 from steadynet.recipes import recipe
 from steadynet.training import fit
 
@@ -119,21 +118,54 @@ def test_its_chip_is_that_of_the_folded_network(scale: Any, variation: Any) -> N
     assert one.nll.values == pytest.approx(two.nll.values, rel=1e-3)
 
 
-def test_a_channel_that_the_norm_silences_is_held_as_nothing() -> None:
+def test_a_channel_that_the_norm_silences_is_taken_as_it_is() -> None:
     """Its weights, which a folded network does not have, must not set the size of the others' errors."""
     model = net()
     with torch.no_grad():
         model.bn.weight[1] = 0.0
         model.conv.weight[1] *= 100
-    assert not bool(program(model, DEVICE.ideal)["conv.weight"][1].any())
+    assert torch.equal(program(model, DEVICE)["conv.weight"][1], model.conv.weight[1])
     chip = program(model, DEVICE)["conv.weight"]
     folded = program(fold_batchnorm(model), dataclasses.replace(DEVICE, fold_bn=False))["conv.weight"]
     scale = model.bn.weight / (model.get_buffer("bn.running_var") + model.bn.eps).sqrt()
     assert bool(chip.isfinite().all())
     for channel in (0, 2, 3):
         torch.testing.assert_close(chip[channel] * scale[channel], folded[channel])
-    programmed = Programmer(model, DEVICE, layout(model, DEVICE), seed=0).program(0, "test")
-    torch.testing.assert_close(programmed["conv.weight"], chip)
+    # The folded network's devices err there, and the norm's 0 would hide it.
+    data = INPUTS, torch.arange(6) % 5
+    with pytest.raises(SteadyNetError, match="bn multiplies 1 of its channels by 0, which hides the errors"):
+        monte_carlo(model, DEVICE, data, draws=2)
+    folded_device = dataclasses.replace(DEVICE, fold_bn=False)
+    assert len(monte_carlo(fold_batchnorm(model), folded_device, data, draws=2).accuracy.values) == 2
+
+
+class Residual(nn.Module):
+    """A block whose last norm starts at 0, as those of many ResNets do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.bn = nn.Linear(4, 8), nn.BatchNorm1d(8)
+        self.one, self.bn_one = nn.Linear(8, 8), nn.BatchNorm1d(8)
+        self.two, self.bn_two = nn.Linear(8, 8), nn.BatchNorm1d(8)
+        nn.init.zeros_(self.bn_two.weight)
+        self.fc = nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.bn(self.stem(x)))
+        y = self.bn_two(self.two(torch.relu(self.bn_one(self.one(x)))))
+        logits: Tensor = self.fc(torch.relu(x + y))
+        return logits
+
+
+def test_a_branch_whose_norm_starts_at_nothing_learns() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(200, 4, generator=generator)
+    data = x, (x.prod(1) > 0).long()
+    model = Residual()
+    before = model.two.weight.clone()
+    fit(model, recipe("noise"), DEVICE.at(0.1), data, data, epochs=2, batch_size=20, progress=False)
+    assert float(model.bn_two.weight.detach().abs().min()) > 1e-4
+    assert float((model.two.weight - before).detach().abs().max()) > 1e-3
 
 
 def test_a_weight_that_is_computed_can_be_folded() -> None:
@@ -179,6 +211,35 @@ def test_it_is_handed_over_folded(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert told == pytest.approx(rows[0]["accuracy_values"][0])
 
 
+class OwnConv(nn.Conv2d):
+    """A user's own class that computes what its base does."""
+
+
+class Activated(nn.BatchNorm2d):
+    """A norm with more behind it, as libraries have."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return torch.relu(super().forward(input))
+
+
+class ByKeyword(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.bn(input=self.conv(x)).mean((2, 3))
+        return logits
+
+
+def test_pairs_are_found_whatever_classes_and_calls_they_are_made_of() -> None:
+    own = nn.Sequential(OwnConv(2, 3, 1), nn.BatchNorm2d(3), nn.ReLU(), OwnConv(3, 2, 1), nn.BatchNorm2d(2))
+    assert folded_pairs(own) == {"0.weight": "1", "3.weight": "4"}
+    assert folded_pairs(ByKeyword()) == {"conv.weight": "bn"}
+    for model in (own.eval(), ByKeyword().eval()):
+        torch.testing.assert_close(fold_batchnorm(model)(INPUTS), model(INPUTS))
+
+
 class Branching(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -201,6 +262,10 @@ class Branching(nn.Module):
         (
             nn.Sequential(nn.ConvTranspose1d(4, 4, 2, groups=2), nn.BatchNorm1d(4)),
             "0 is a grouped transposed convolution",
+        ),
+        (
+            nn.Sequential(nn.Conv2d(2, 3, 1), Activated(3)),
+            "1 is a Activated, which computes more than the BatchNorm2d",
         ),
     ],
 )

@@ -61,6 +61,10 @@ def test_no_two_cells_share_a_folder() -> None:
         ({"batch_size": 0}, "batch_size must be an integer ≥ 1"),
         ({"recipes": (Recipe(name="../noise"),)}, "'../noise' cannot name a folder"),
         ({"recipes": (Recipe(name=""),)}, "'' cannot name a folder"),
+        (
+            {"recipes": (recipe("noise", train_sigma_d=0.4),)},
+            "'noise' trains at a sigma_d of its own, 0.4, where the comparison trains at 0.1",
+        ),
         ({"recipes": (recipe("ovf", delta_sigma=-0.1),)}, "is negative: raise delta_sigma, or lower n"),
     ],
 )

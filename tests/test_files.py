@@ -29,6 +29,20 @@ def test_a_file_is_written_and_nothing_else_left(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="files have no such modes there")
+def test_a_file_may_be_read_by_whom_others_may_whoever_writes_it(tmp_path: Path) -> None:
+    def private(path: Path) -> None:
+        path.touch(mode=0o600)
+
+    (tmp_path / "plain").touch()
+    usual = (tmp_path / "plain").stat().st_mode
+    write_atomically(tmp_path / "a", private)
+    assert (tmp_path / "a").stat().st_mode == usual
+    (tmp_path / "a").chmod(0o640)
+    write_text_atomically(tmp_path / "a", "again")
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640, "what a user made of it stays"
+
+
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")

@@ -176,6 +176,19 @@ def test_the_report_has_a_line_per_parameter_and_a_sum() -> None:
     ]
 
 
+def test_what_a_computed_weight_is_made_of_is_counted_as_that_weight() -> None:
+    from torch.nn.utils.parametrizations import weight_norm
+
+    found = layout(nn.Sequential(weight_norm(nn.Linear(100, 50)), nn.ReLU(), nn.Linear(50, 2)))
+    assert found.weights == 100 * 50 + 50 + 50 * 2 + 2
+    assert found.made_of == {f"0.parametrizations.weight.original{i}" for i in (0, 1)}
+    assert str(found).splitlines()[-1].startswith("5,100 of 5,152 parameters (98.99%)")
+    whole = layout(weight_norm(nn.Linear(100, 50)))
+    assert (whole.weights, len(whole.made_of)) == (5050, 2)
+    kept = layout(nn.Sequential(weight_norm(nn.Linear(100, 50)), nn.Linear(50, 2)), exclude=["0.weight"])
+    assert (kept.weights, kept.made_of) == (100 * 50 + 50 + 50 + 50 * 2 + 2, frozenset())
+
+
 def test_the_report_counts_the_whole_of_vgg8() -> None:
     found = layout(build("vgg8", classes=10, shape=(3, 32, 32)))
     # Convolutions 4,499,136, linear layers 8192·1024 + 1024·10; biases 1,034 and BatchNorm 3,456 stay digital.

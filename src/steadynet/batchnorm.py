@@ -19,7 +19,16 @@ from steadynet.nvm.device import Device
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_LAYERS = (*_CONVOLUTIONS, *_TRANSPOSED, nn.Linear)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+class _Tracer(fx.Tracer):
+    """Looks into no layer and no norm, a user's or a library's own subclass of one neither."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Return whether a module is called as it is."""
+        return isinstance(m, (*_LAYERS, *_NORMS)) or super().is_leaf_module(m, module_qualified_name)
 
 
 def folded_pairs(model: nn.Module) -> dict[str, str]:
@@ -30,7 +39,7 @@ def folded_pairs(model: nn.Module) -> dict[str, str]:
     """
     name = type(model).__name__
     try:
-        graph = fx.symbolic_trace(model).graph
+        graph = _Tracer().trace(model)
     except Exception as error:  # Tracing runs the model's own code.
         raise SteadyNetError(
             f"{name} cannot be traced to find what BatchNorm follows ({' '.join(str(error).split())[:200]}): leave out fold_bn"
@@ -44,14 +53,11 @@ def folded_pairs(model: nn.Module) -> dict[str, str]:
     for node in graph.nodes:
         if node.op != "call_module" or not isinstance(modules[str(node.target)], _NORMS):
             continue
-        before: Any = node.args[0]
+        before: Any = node.args[0] if node.args else node.kwargs.get("input")
         if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) != 1:
             continue
         layer, norm = str(before.target), str(node.target)
-        if (
-            isinstance(modules[layer], (*_CONVOLUTIONS, *_TRANSPOSED, nn.Linear))
-            and calls[layer] == calls[norm] == 1
-        ):
+        if isinstance(modules[layer], _LAYERS) and calls[layer] == calls[norm] == 1:
             _check(modules[layer], modules[norm], layer, norm)
             found[f"{layer}.weight"] = norm
     if not found:
@@ -112,6 +118,13 @@ def check_unfolded(device: Device) -> None:
 
 
 def _check(layer: nn.Module, norm: nn.Module, layer_name: str, norm_name: str) -> None:
+    for module, name in ((layer, layer_name), (norm, norm_name)):
+        kind = next(kind for kind in (*_LAYERS, *_NORMS) if isinstance(module, kind))
+        if type(module).forward is not kind.forward:
+            raise SteadyNetError(
+                f"{name} is a {type(module).__name__}, which computes more than the {kind.__name__} that it is made from, so "
+                "BatchNorm cannot be folded there: leave out fold_bn"
+            )
     if cast("nn.BatchNorm2d", norm).running_var is None:  # pyright: ignore[reportUnnecessaryComparison] (None without running statistics)
         raise SteadyNetError(
             f"{norm_name} keeps no running statistics, so it cannot be folded: leave out fold_bn"

@@ -173,8 +173,10 @@ def program(
                 held, device, errors, _buffer(buffers, mapped.name, source), matrix=mapped.matrix
             )
             if scale is not None:
-                # A channel that the norm multiplies by 0 has nothing to be held, whatever its weights are.
+                # A channel that the norm multiplies by 0 shows no error of what is held for it. Its weights are used as they
+                # are: with zeros in their place the norm's own gain would have no gradient, and never leave 0.
                 value.div_(torch.where(scale == 0, 1.0, scale))
+                value.copy_(torch.where(scale == 0, source, value))
         tensors[mapped.name] = pass_through(source, value)
     return Chip(tensors, Draw(seed, stream, draw, pass_, mirrored, read), placed)
 

@@ -125,6 +125,11 @@ class Plan:
         check_integer("batch_size", self.batch_size, at_least=1)
         for cell in self.cells():
             trained = cell.recipe.variation.device(Device().at(cell.train_sigma_d))
+            if trained and trained.sigma_d != cell.train_sigma_d:
+                raise SteadyNetError(
+                    f"recipe {cell.recipe.name!r} trains at a sigma_d of its own, {trained.sigma_d:g}, where the comparison "
+                    f"trains at {cell.train_sigma_d:g}: leave it out of the recipe, or compare them in a study"
+                )
             cell.recipe.objective.check(trained.sigma_d if trained else 0.0)
 
     def cells(self) -> Iterator[Cell]:

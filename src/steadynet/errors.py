@@ -36,6 +36,12 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> SteadyNetError:
     return SteadyNetError(f"unknown {kind} {name!r}: {hint}known: {', '.join(names)}")
 
 
+def check_bool(what: str, value: object) -> None:
+    """Raise unless `value` is True or False; `what` names the option."""
+    if not isinstance(value, bool):
+        raise SteadyNetError(f"{what} must be True or False, got {value!r}")
+
+
 def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
     """Raise unless `value` is one of `choices`; `what` names the option."""
     names = tuple(choices)

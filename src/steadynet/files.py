@@ -21,6 +21,11 @@ LOCK = ".lock"
 TEMPORARY_SUFFIX = ".steadynet-tmp"
 
 
+# It can only be read by setting it, which is no work for threads.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
+
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file so that `path` holds either what it held before or all of the new content.
 
@@ -46,6 +51,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
+        # Some writers make files that their owner alone may read, whatever is usual here.
+        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_UMASK)
         temporary.replace(path)
     except PermissionError as error:
         raise SteadyNetError(f"cannot write {path}: {error.strerror}; give another folder") from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -83,8 +84,20 @@ class Layout:
         """Names of the mapped parameters."""
         return tuple(tensor.name for tensor in self.mapped)
 
+    @property
+    def made_of(self) -> frozenset[str]:
+        """Names of the digital parameters that parametrised weights on devices are computed from."""
+        parts = {t.name: re.fullmatch(r"(.*?)parametrizations\.(.+)\.[^.]+", t.name) for t in self.digital}
+        return frozenset(name for name, part in parts.items() if part and part[1] + part[2] in self.names)
+
+    @property
+    def weights(self) -> int:
+        """How many numbers the network computes with, a parametrised weight on devices counted once, as what it comes to."""
+        within = self.made_of
+        return sum(t.weights for t in (*self.mapped, *self.digital) if t.name not in within)
+
     def __str__(self) -> str:
-        total = sum(t.weights for t in (*self.mapped, *self.digital))
+        total = self.weights
         rows = [("parameter", "shape", "weights", "devices", "where")]
         rows += [
             (

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from steadynet.chip import norm_scale
 from steadynet.computed import named_weights
+from steadynet.errors import SteadyNetError
 from steadynet.mapping import Layout
 from steadynet.nvm.device import Device
 from steadynet.nvm.programming import Target
@@ -51,8 +52,12 @@ class Programmer:
             weight = weights[mapped.name]
             scale = norm_scale(model, mapped, weight)
             if scale is not None:
-                # A channel that the norm multiplies by 0 has nothing to be held, whatever its weights are.
-                self._scales[mapped.name] = torch.where(scale == 0, 1.0, scale)
+                if silent := int((scale == 0).sum()):
+                    raise SteadyNetError(
+                        f"{mapped.norm} multiplies {silent} of its channels by 0, which hides the errors of their devices: leave "
+                        "out fold_bn, or test the network folded for good, steadynet.fold_batchnorm(model)"
+                    )
+                self._scales[mapped.name] = scale
                 weight = weight * scale
             self._targets[mapped.name] = Target.of(weight, device, mapped.matrix)
         self._dtypes = {name: dtype or parameters[name].dtype for name in layout.names}

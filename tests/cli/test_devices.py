@@ -121,6 +121,18 @@ def test_what_cannot_be_is_one_line(
     assert message in refused(capsys, *words)
 
 
+def test_a_device_that_drifts_already_takes_no_other_drift(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["devices", "fit", "lab.csv"]) == 0
+    capsys.readouterr()
+    with (table.parent / "lab.yaml").open("a", encoding="utf-8") as file:
+        file.write("effects: [{class: Drift, seconds: 3600}]\n")
+    said = refused(capsys, "train", "--data", "digits", "--device", "lab.yaml", "--drift", "86400")
+    assert "--drift 86400: device " in said
+    assert "lab.yaml' drifts already" in said
+
+
 def test_a_device_file_that_is_there_is_kept(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["devices", "fit", "lab.csv"]) == 0
     before = (table.parent / "lab.yaml").read_bytes()

@@ -109,6 +109,26 @@ def test_what_a_design_cannot_do_is_refused_in_one_line(
 
 
 @pytest.mark.usefixtures("here")
+def test_chips_with_faults_differ_at_sigma_d_0_for_blocks_too() -> None:
+    words = [
+        "evaluate",
+        "one",
+        "--sigma-d",
+        "0",
+        "--stuck-hrs",
+        "0.05",
+        "--blocks",
+        "5",
+        "--cycles",
+        "4",
+        QUIET,
+    ]
+    assert main([*words, "--out", "out"]) == 0
+    (row,) = results("out")["rows"]
+    assert len(set(values(row))) > 1
+
+
+@pytest.mark.usefixtures("here")
 def test_the_command_of_a_means_run_gives_the_very_same_accuracies() -> None:
     words = ["evaluate", "one", "--sigma-d", "0.1", "0.3", "--half-width", "3", "--seed", "4", QUIET]
     assert main([*words, "--out", "out"]) == 0

@@ -265,7 +265,6 @@ def test_refusals_of_compare(words: str, message: str) -> None:
         ("a --half-width -1", "--half-width (points) must be a finite number > 0"),
         ("a --half-width 1 --max-draws 50", "--max-draws must be an integer ≥ 100"),
         ("a --half-width 1 --target-accuracy 0.9", "a yield, which needs chips that each see all images"),
-        ("a --half-width 1 --sigma-d 0 0.1", "at sigma_d 0 all chips are alike"),
     ],
 )
 def test_refusals_of_evaluate(words: str, message: str) -> None:

@@ -37,6 +37,8 @@ CASES: list[tuple[str, str]] = [
     ("compare --train-sigma-d match", "option --train-sigma-d takes a number or 'matched' or 'own', got 'match'"),
     ("train --recipe noise --train-sigma-d inf", "option --train-sigma-d takes a number or 'own', got 'inf'"),
     # Recipes.
+    ("compare --devices 2", "a comparison trains each network in one process: leave out --devices"),
+    ("demo --nodes 2", "a comparison trains each network in one process"),
     ("train --recipe ovff", "unknown recipe 'ovff': did you mean 'ovf'?"),
     ("train --recipe OVF", "unknown recipe 'OVF': known: asam,"),
     ("train --recipe ''", "unknown recipe ''"),

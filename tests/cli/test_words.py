@@ -91,6 +91,8 @@ def test_a_word_without_dashes_is_the_positional_option_once() -> None:
     [
         ("recipe=W/, T = 4|OVF, beta 0.1", '--taps=["recipe=W/, T = 4|OVF, beta 0.1"]'),
         ("a.b,layer1", '--taps=["a.b", "layer1"]'),
+        ("recipe=noise,clip", '--taps=["recipe=noise,clip"]'),
+        ("recipe=OVF,seed=1", '--taps=["recipe=OVF", "seed=1"]'),
     ],
 )
 def test_a_text_with_a_comma_and_a_space_is_one_value(word: str, expected: str) -> None:

@@ -161,8 +161,13 @@ def test_conductances_that_cannot_be_are_refused() -> None:
     with pytest.raises(SteadyNetError, match=r"missing \['fc.weight'\]"):
         MeasuredChip(one, 1.0, 0.0).weights(levels)
     one["fc.weight"] = Crossbars(torch.zeros(1), torch.zeros(1))
-    with pytest.raises(SteadyNetError, match=r"conductances of fc.weight are \(1,\), its levels"):
+    with pytest.raises(SteadyNetError, match=r"positive conductances of fc.weight are \(1,\), its levels"):
         MeasuredChip(one, 1.0, 0.0).weights(levels)
+    whole = chip.conductances["fc.weight"]
+    for wrong in (whole.negative[:, :1], whole.negative.repeat(1, 2, 1)):
+        one["fc.weight"] = Crossbars(whole.positive, wrong)
+        with pytest.raises(SteadyNetError, match=r"negative conductances of fc\.weight are"):
+            MeasuredChip(one, 1.0, 0.0).weights(levels)
 
 
 @pytest.mark.parametrize(

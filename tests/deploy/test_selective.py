@@ -180,6 +180,15 @@ def test_a_cost_out_of_reach_is_refused(nwc: float) -> None:
         selective_write_verify(trained(), DEVICE, images(), images(), nwc=[nwc], draws=2)
 
 
+@pytest.mark.parametrize("count", [0, -5])
+def test_a_ranking_by_no_image_is_refused(count: int) -> None:
+    with pytest.raises(SteadyNetError, match="ranking_images must be an integer ≥ 1"):
+        selective_write_verify(trained(), DEVICE, images(), images(), ranking_images=count, draws=2)
+    for name in ("images", "batch_size"):
+        with pytest.raises(SteadyNetError, match=f"{name} must be an integer ≥ 1"):
+            weight_curvature(trained(), DEVICE, images(), **{name: count})
+
+
 def test_programming_leaves_chips_of_monte_carlo_alone() -> None:
     net = trained()
     before = program(net, DEVICE, draw=1)

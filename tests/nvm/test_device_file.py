@@ -121,6 +121,7 @@ GOOD: dict[str, Any] = {
         ({"law": {"class": "Measured", "targets": 1, "means": [1], "stds": [1]}}, "law: 'int' object is not iterable"),
         ({"law": {"class": "Polynomial", "coefficients": ["a"], "g_max": 1}}, r"law: Polynomial's coefficients\[0\]"),
         ({"effects": {"class": "Read"}}, "effects must be a list"),
+        ({"law": {"class": ["Gaussian"]}}, "unknown class of law"),
         ({"effects": [{"class": "Gaussian"}]}, "unknown class of effects"),
         ({"effects": [{"class": "Read"}]}, r"effects\[0\] \(Read\) lacks sigma"),
         ({"effects": [{"class": "Read", "sigma": 0.1}, 3]}, r"effects\[1\] must be a mapping with a class"),

@@ -245,6 +245,10 @@ def test_bounded_devices_hold_no_more_than_they_can() -> None:
         [0.1, 0.1, 0.5, 1.0]
     )
     assert after(Bounded(0.02, 1.2), x).flatten().tolist() == pytest.approx([0.02, 0.05, 0.5, 1.2])
+    with pytest.raises(
+        SteadyNetError, match=r"high 0\.1 must be more than the least conductance of the device, 0\.25"
+    ):
+        after(Bounded(high=0.1), x, Device(on_off_ratio=4.0))
     held = programmed(torch.ones(5000), Device(8, 8, Gaussian(0.3) + Bounded()))
     assert float(held.max()) == 1.0
     # Half of the devices of the largest level are cut.

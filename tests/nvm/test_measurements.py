@@ -46,6 +46,23 @@ def test_reads_are_gathered_by_target_in_any_order(tmp_path: Path) -> None:
     assert found.counts == (3, 2)
     wide = "target,read 1,read 2\n10,9,11\n1,1,3\n"
     assert read_measurements(written(tmp_path, wide)).counts == (2, 2)
+    for names in ("target,read1,Read_2", "target,reads 1,read-2", "target,read_1 (uS),read_2 (uS)"):
+        assert read_measurements(written(tmp_path, wide.replace("target,read 1,read 2", names))).counts == (
+            2,
+            2,
+        )
+
+
+def test_a_column_that_only_begins_like_reads_is_none(tmp_path: Path) -> None:
+    timed = "target,read,read_time\n10,11,1\n10,9,2\n40,41,1\n40,38,2\n"
+    found = read_measurements(written(tmp_path, timed))
+    assert (found.means, found.counts) == ((10, 39.5), (2, 2))
+    table = "target,mean,std,readings,read_voltage\n10,11,1,5,0.2\n40,41,2,5,0.2\n"
+    assert read_measurements(written(tmp_path, table)).stds == (1, 2)
+    with pytest.raises(
+        SteadyNetError, match=r"has reads \('read'\) and what is made of them \('mean', 'std'\)"
+    ):
+        read_measurements(written(tmp_path, "target,mean,std,read\n10,11,1,10\n40,41,2,40\n"))
 
 
 def test_a_parquet_table_is_the_same(tmp_path: Path) -> None:

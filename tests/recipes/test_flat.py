@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from steadynet.cli.main import main
 from steadynet.errors import SteadyNetError
+from steadynet.nvm.device import Device
 from steadynet.nvm.presets import preset
 from steadynet.recipes import (
     AWP,
@@ -191,6 +193,18 @@ def test_a_users_own_parts_stay() -> None:
             {"clip": 2.0, "clip_start": 1.5},
             "clip_start 1.5 must be more than clip 2, to which it falls",
         ),
+        (
+            "noise",
+            {"clip": 2.0, "clip_until": 0.2},
+            "clip_until says when .* there is no clip_start: give it too",
+        ),
+        ("correctnet", {"orthogonal_sigma": 0.3}, "orthogonal_sigma is the sigma of .*: give lipschitz too"),
+        ("trice", {"log_normal": None}, "log_normal must be True or False, got None"),
+        ("noise", {"log_normal": 0.3}, "log_normal must be True or False, got 0.3"),
+        ("irs", {"heads_noise": "no"}, "heads_noise must be True or False, got 'no'"),
+        ("irs", {"detach_feedback": 0}, "detach_feedback must be True or False, got 0"),
+        ("ovf", {"rescale_draws": "no"}, "rescale_draws must be True or False, got 'no'"),
+        ("ovf", {"detach_feedback": None}, "detach_feedback must be True or False, got None"),
         ("noise", {"cilp": 2.0}, r"unknown option of recipe 'noise'.*'cilp': did you mean 'clip'"),
     ],
 )
@@ -238,6 +252,27 @@ def test_a_law_gives_way_where_it_is_said_to() -> None:
     own = Recipe(OtherVariation(preset("rram4", 0.1)), name="own")
     for changes in ({"censor": 1.0}, {"log_normal": True}):
         with pytest.raises(SteadyNetError, match=r"the recipe's own law .* contradict each other"):
+            own.replace(**changes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Half:
+    """A user's own variation: half of the deployed device's."""
+
+    chips: Chips = dataclasses.field(default_factory=Chips)
+
+    def device(self, deployed: Device) -> Device:
+        return deployed.at(deployed.sigma_d / 2)
+
+
+def test_a_users_own_variation_takes_what_it_has_fields_for() -> None:
+    own = Recipe(Half(), name="own")
+    assert own.replace(chips=2).variation == Half(Chips(2))
+    assert own.replace(censor=None, log_normal=False).variation == Half()
+    with pytest.raises(SteadyNetError, match=r"train_sigma_d sets sigma_d, .* of recipe 'own' \(Half\)"):
+        own.replace(train_sigma_d=0.1)
+    for changes in ({"censor": 1.0}, {"log_normal": True}):
+        with pytest.raises(SteadyNetError, match=r"the recipe's own law Half\(.* contradict each other"):
             own.replace(**changes)
 
 

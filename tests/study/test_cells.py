@@ -14,7 +14,7 @@ from steadynet.errors import SteadyNetError
 from steadynet.nvm.device import Device
 from steadynet.study.cells import Cell, all_cells, cells_of, grid, point_key
 from steadynet.study.specification import study
-from study.small import written
+from study.small import WRITTEN, written
 
 
 def cells(**changes: Any) -> tuple[Cell, ...]:
@@ -47,13 +47,16 @@ def test_the_first_seed_of_all_recipes_comes_first() -> None:
 
 def test_networks_trained_once_can_be_tested_at_many_sigma_d() -> None:
     test = {"sigma_d": [0, 0.3], "draws": 2}
-    made = cells(test=test, rules=[{"when": {"recipe": "W/O", "sigma_d": 0.2}, "skip": True}])
+    trained = {"low": {"sigma_d": 0.1}, "high": {"sigma_d": 0.2}}
+    axes = {**{k: v for k, v in WRITTEN["axes"].items() if k != "sigma_d"}, "trained": trained}
+    rules = [{"when": {"recipe": "W/O", "trained": "high"}, "skip": True}]
+    made = cells(test=test, axes=axes, rules=rules)
     assert all([wanted.sigma_d for wanted in cell.tests] == [0, 0.3] for cell in made)
     # What sees no noise in training is the same training at every sigma_d.
     with pytest.raises(
-        SteadyNetError, match=r"W/O sigma_d=0\.1 seed=0 and recipe=W/O sigma_d=0\.2 seed=0 are the same"
+        SteadyNetError, match=r"W/O seed=0 trained=low and recipe=W/O seed=0 trained=high are the same"
     ):
-        cells(test=test)
+        cells(test=test, axes=axes)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +74,19 @@ def test_whatever_changes_numbers_changes_the_identity(changed: dict[str, Any]) 
     base = written()["base"]
     one = {"recipe": {"W/": {"recipe": "noise"}}, "seed": [0]}
     assert not identities(cells(axes=one)) & identities(cells(axes=one, base={**base, **changed}))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"recipe": "noise", "clip": 2}, {"recipe": "noise", "clip": 2.0}),
+        ({"recipe": "trice"}, {"recipe": "noise", "censor": 1}),
+        ({"recipe": "noise", "peak": 2, "stride": 1}, {"recipe": "noise", "peak": 2.0, "stride": 1.0}),
+    ],
+)
+def test_a_number_written_in_two_ways_is_one_training(one: dict[str, Any], other: dict[str, Any]) -> None:
+    with pytest.raises(SteadyNetError, match="are the same training and test: a duplicate"):
+        cells(axes={"recipe": {"a": one, "b": other}, "seed": [0]})
 
 
 def test_what_a_device_does_not_use_is_not_in_its_identity() -> None:

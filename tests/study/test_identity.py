@@ -125,8 +125,27 @@ def test_images_of_a_folder_that_change_are_other_images(
     monkeypatch.chdir(tmp_path)
     relative = planned("folder:images")
     assert relative.places[0].folder == before.places[0].folder, "the path is no part of what they are"
+    # As editors leave for a file that is open.
+    (tmp_path / "images" / "train" / "a" / ".#lock.png").symlink_to("nowhere")
+    assert planned("folder:images").places[0].folder == before.places[0].folder
     pictures(tmp_path / "images", 40)
     assert planned("folder:images").places[0].folder != before.places[0].folder
+
+
+def test_another_data_set_stands_for_one_wherever_it_is_named(tmp_path: Path) -> None:
+    pictures(tmp_path / "images", 0)
+    base = {k: v for k, v in WRITTEN["base"].items() if k not in ("data", "train_images", "test_images")}
+    start = {"recipe": "vanilla", "data": "cifar100"}
+    axes = {"recipe": {"W/": {"recipe": "noise", "init_from": start}}, "seed": [0]}
+    folder = f"folder:{tmp_path / 'images'}"
+    made = study(written(axes=axes, base=base))
+    found = plan([made], tmp_path / "out", data_as={"digits": folder, "cifar100": folder})
+    assert {place.cell.training.data.data for place in found.places} == {folder}
+    with pytest.raises(
+        SteadyNetError,
+        match="unknown data set of these studies in data_as 'cifar10': did you mean 'cifar100'",
+    ):
+        plan([made], tmp_path / "out", data_as={"digits": folder, "cifar10": folder})
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,7 @@ def test_a_cell_is_a_run_for_the_commands_on_finished_runs_and_a_teacher(
     monkeypatch.chdir(tmp_path)
     (row,) = sn.run_study(written(axes={**ONE, "recipe": {"W/": {"recipe": "noise"}}}), out=tmp_path / "out")
     (cell,) = (tmp_path / "out" / "cells").iterdir()
+    assert json.loads((cell / "result.json").read_text())["images"].keys() == {"train", "validation", "test"}
     # Its own network, data and device: the study's very accuracies, of the same chips.
     asked = (
         f"evaluate {cell} --sigma-d 0.1 --draws 3 --seed {row['evaluation_seed']} --no-progress --out found"

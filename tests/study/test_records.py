@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import lzma
 import shutil
@@ -248,12 +249,17 @@ def test_records_that_are_not_what_they_say_are_refused_before_anything_is_writt
 
 def test_damaged_files_of_records_are_refused(records: Path, tmp_path: Path) -> None:
     data = records.read_bytes()
-    packed = lzma.compress(data)
+    packed, zipped = lzma.compress(data), gzip.compress(data)
     for name, held, message in (
         ("cut.jsonl", data[:-10], "is cut short"),
         ("empty.jsonl", b"", "is cut short"),
         ("cut.jsonl.xz", packed[:-10], "cannot be read"),
         ("plain.jsonl.gz", data, "cannot be read"),
+        (
+            "flipped.jsonl.gz",
+            zipped[:200] + bytes(b ^ 255 for b in zipped[200:210]) + zipped[210:],
+            "cannot be read",
+        ),
         ("binary.jsonl", packed, "cannot be read"),
         ("records.json", data, "must end in .jsonl"),
     ):

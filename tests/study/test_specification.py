@@ -124,6 +124,10 @@ def test_a_file_names_its_study_unless_it_says_otherwise(tmp_path: Path) -> None
         ({"test": {"draws": 0}}, "test.draws must be an integer ≥ 1"),
         ({"test": {"sigma_d": "all"}}, "test.sigma_d must be numbers or 'matched'"),
         ({"test": {"sigma_d": [0.2, 0.1]}}, "test.sigma_d must grow"),
+        (
+            {"test": {"sigma_d": [0.1, 0.3]}},
+            "axis sigma_d has 2 labels and test.sigma_d is a list",
+        ),
         ({"test": {"sigma_d": [-0.1]}}, "test.sigma_d must be a finite number ≥ 0"),
         ({"presets": {"a": {"bases": {}}}}, "unknown key of preset a 'bases'"),
         ({"presets": {"a": {"axes": {"recipe": ["OVV"]}}}}, "unknown label of axis recipe 'OVV'"),

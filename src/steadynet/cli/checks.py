@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steadynet.cli.about import again, versions
+from steadynet.cli.outputs import check_output
 from steadynet.cli.parser import Options, run_folder, saved_options
 from steadynet.cli.runs import check_images, trained_weights
 from steadynet.errors import SteadyNetError, check_integer, check_number
 from steadynet.files import (
-    check_apart,
-    check_folder,
     prepare_folder,
     write_json_atomically,
     write_text_atomically,
 )
-from steadynet.options.build import build_model, check_model, inputs, load_data, whole_folders
+from steadynet.options.build import build_model, check_model, load_data
 from steadynet.options.device_group import DeviceOptions
 from steadynet.options.groups import DataOptions, ModelOptions
 
@@ -87,13 +86,7 @@ def checked(options: Options) -> Checked:
     weights = trained_weights(Path(asked.run or ""))
     sigma_d = trained_sigma_d(asked.run or "", weights, asked.sigma_d)
     if asked.out is not None:
-        check_folder(Path(asked.out), overwrite=asked.overwrite)
-        check_apart(
-            Path(asked.out),
-            weights,
-            *inputs(options[DataOptions]),
-            around=whole_folders(options[DataOptions]),
-        )
+        check_output(Path(asked.out), options, weights, overwrite=asked.overwrite)
     # Only now: it takes seconds.
     from steadynet.deploy import load_state
 

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 from steadynet.cli.about import again, versions
 from steadynet.cli.command_options import CompareOptions
 from steadynet.cli.hand_over import hand_over
+from steadynet.cli.outputs import check_output
 from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
 from steadynet.cli.runs import check_resumed, resumable, resumed_folder
 from steadynet.errors import SteadyNetError
-from steadynet.files import alone, check_apart, check_folder, check_free, claimed_folder
+from steadynet.files import alone, check_free, claimed_folder
 from steadynet.options.build import (
     build_model,
     check_model,
     check_recipe,
     check_setup,
-    inputs,
     load_data,
     teacher_of,
+    torchrun_processes,
     training_hardware,
     training_settings,
-    whole_folders,
 )
 from steadynet.options.device_group import DeviceOptions
 from steadynet.options.groups import DataOptions, ModelOptions, TrainingOptions
@@ -71,15 +71,20 @@ def checked(command: Command, argv: Sequence[str]) -> Options | None:
         return None
     asked = options[CompareOptions]
     out = Path(asked.out)
+    training = options[TrainingOptions]
+    if max(training.devices, training.nodes, torchrun_processes()) > 1:
+        raise SteadyNetError(
+            "a comparison trains each network in one process: leave out --devices, --nodes and torchrun; --processes trains "
+            "several at once, and a study takes --devices for each"
+        )
     check_free(out)
     matched = asked.train_sigma_d == "matched"
     for recipe in asked.build():
         for sigma_d in asked.sigma_d if matched else [float(asked.train_sigma_d)]:
             check_recipe(recipe, options[DeviceOptions].build(sigma_d))
     if not asked.resume:
-        check_folder(out, overwrite=asked.overwrite)
         teachers = [path for recipe in asked.build() for path in teacher_of(recipe)]
-        check_apart(out, *inputs(options[DataOptions]), *teachers, around=whole_folders(options[DataOptions]))
+        check_output(out, options, *teachers, overwrite=asked.overwrite)
     elif not (out / CONFIG_NAME).exists():
         raise SteadyNetError(f"{out} holds no comparison to resume: start it without --resume")
     else:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from steadynet.cli.outputs import check_output
 from steadynet.cli.parser import Command, parse
 from steadynet.cli.table import Row, print_table
 from steadynet.errors import check_integer, check_number
-from steadynet.files import check_folder, prepare_folder
+from steadynet.files import prepare_folder
 from steadynet.nvm.conductance_law import ConductanceLaw
-from steadynet.nvm.device_file import named_device
+from steadynet.nvm.device_file import is_device_file, named_device
 from steadynet.nvm.device_law import LogNormalDevice
 from steadynet.nvm.presets import PRESETS, Preset
 from steadynet.nvm.variation import StateDependent
@@ -58,7 +59,8 @@ def main(argv: Sequence[str]) -> int:
     asked = options[ListOptions]
     presets = [named_device(name) for name in asked.device]
     if asked.out is not None:
-        check_folder(Path(asked.out), overwrite=asked.overwrite)
+        files = [Path(name) for name in asked.device if is_device_file(name)]
+        check_output(Path(asked.out), options, *files, overwrite=asked.overwrite)
     rows: list[Row] = [
         (
             name,

@@ -13,12 +13,13 @@ from steadynet.cli.about import again, versions
 from steadynet.cli.converter_options import ConverterOptions
 from steadynet.cli.evaluate_options import ComputeOptions, EvaluateOptions
 from steadynet.cli.found import Found
+from steadynet.cli.outputs import check_output
 from steadynet.cli.parser import Command, Options, parse, run_folder, saved_options
 from steadynet.cli.runs import check_images, trained_weights
 from steadynet.cli.table import print_table
 from steadynet.errors import SteadyNetError
-from steadynet.files import check_apart, check_folder, prepare_folder
-from steadynet.options.build import build_model, check_model, inputs, load_data, whole_folders
+from steadynet.files import prepare_folder
+from steadynet.options.build import build_model, check_model, load_data
 from steadynet.options.device_group import DeviceOptions
 from steadynet.options.groups import DataOptions, ModelOptions
 
@@ -54,18 +55,15 @@ def main(argv: Sequence[str]) -> int:
     asked = options[EvaluateOptions]
     if asked.means and options[ComputeOptions].chunk != 1:
         raise SteadyNetError("--chunk is for --design full, where each chip sees all images: leave it out")
+    if asked.means and any(options[DeviceOptions].build(sigma_d).exact for sigma_d in asked.sigma_d):
+        raise SteadyNetError(
+            f"at sigma_d 0 all chips are alike: leave it out of --sigma-d with design {asked.chosen}"
+        )
     runs = [trained_weights(Path(run)) for run in (asked.run, asked.against) if run is not None]
     if len({weights.resolve() for weights in runs}) < len(runs):
         raise SteadyNetError(f"--against {asked.against} is {asked.run} itself: name another run")
     if asked.out is not None:
-        check_folder(Path(asked.out), overwrite=asked.overwrite)
-        for weights in runs:
-            check_apart(
-                Path(asked.out),
-                weights,
-                *inputs(options[DataOptions]),
-                around=whole_folders(options[DataOptions]),
-            )
+        check_output(Path(asked.out), options, *runs, overwrite=asked.overwrite)
     return evaluate(options, runs)
 
 

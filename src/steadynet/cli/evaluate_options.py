@@ -100,10 +100,6 @@ class EvaluateOptions:
             raise SteadyNetError(
                 "--target-accuracy asks for a yield, which needs chips that each see all images: take --design full"
             )
-        if 0 in self.sigma_d:
-            raise SteadyNetError(
-                f"at sigma_d 0 all chips are alike: leave it out of --sigma-d with design {self.chosen}"
-            )
         if self.chosen == "blocks" and self.blocks is None:
             raise SteadyNetError("--design blocks needs --blocks; --design auto chooses them itself")
         if self.chosen == "auto" and (self.blocks is not None or self.cycles is not None):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from steadynet.cli.checks import trained_sigma_d
 from steadynet.cli.command_options import ExportOptions
+from steadynet.cli.outputs import check_output
 from steadynet.cli.parser import Command, Options, parse, run_folder
 from steadynet.cli.runs import trained_weights
-from steadynet.files import check_apart, check_folder
-from steadynet.options.build import build_model, check_model, images, inputs, load_data, whole_folders
+from steadynet.options.build import build_model, check_model, images, load_data
 from steadynet.options.device_group import DeviceOptions
 from steadynet.options.groups import DataOptions, ModelOptions
 
@@ -39,10 +39,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     asked = options[ExportOptions]
     weights = trained_weights(Path(asked.run or ""))
-    check_folder(Path(asked.out), overwrite=asked.overwrite)
-    check_apart(
-        Path(asked.out), weights, *inputs(options[DataOptions]), around=whole_folders(options[DataOptions])
-    )
+    check_output(Path(asked.out), options, weights, overwrite=asked.overwrite)
     sigma_d = 0.0 if asked.chips is None else trained_sigma_d(asked.run or "", weights, asked.sigma_d)
     chips = Chips(tuple(asked.chips or ()), sigma_d, asked.seed)
     export(

@@ -75,7 +75,7 @@ def main(argv: Sequence[str]) -> int:
     model = build_model(options[ModelOptions], classes, (shape[0], shape[1], shape[2]))
     device = options[DeviceOptions].build(0.0)
     found = layout(model, device)
-    total = sum(tensor.weights for tensor in (*found.mapped, *found.digital))
+    total, within = found.weights, found.made_of
     rows: list[Row] = []
     for tensor in found.mapped:
         groups, height, width = tensor.matrix.size(tensor.shape)
@@ -95,7 +95,13 @@ def main(argv: Sequence[str]) -> int:
         ("on devices", "layer", "shape", "matrix, in × out", "weights", "share", "devices", "crossbars"), rows
     )
     digital: list[Row] = [
-        (t.name, _times(t.shape), f"{t.weights:,}", f"{t.weights / total:.2%}", t.reason)
+        (
+            t.name,
+            _times(t.shape),
+            f"{t.weights:,}",
+            "–" if t.name in within else f"{t.weights / total:.2%}",
+            t.reason,
+        )
         for t in found.digital
     ]
     if digital:

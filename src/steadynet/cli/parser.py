@@ -17,7 +17,7 @@ from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 from steadynet.cli.own import SIZES, own_sizes, with_own
 from steadynet.cli.paths import resolve_paths
 from steadynet.cli.types import is_switch, kind_of, metavar, spell
-from steadynet.cli.words import OptionKind, normalise
+from steadynet.cli.words import OptionKind, normalise, option_files
 from steadynet.errors import SteadyNetError, unknown
 from steadynet.files import write_text_atomically
 from steadynet.options.types import expected, fits, members
@@ -97,10 +97,17 @@ class Command:
 
 
 class Options:
-    """The options of one call: its dataclasses by their class, and all values as plain types."""
+    """The options of one call: its dataclasses by their class, and all values as plain types.
 
-    def __init__(self, command: Command, values: Mapping[str, Any]) -> None:
+    Attributes:
+        command: The subcommand.
+        values: All values by their names.
+        files: The configuration files that some of them were read from.
+    """
+
+    def __init__(self, command: Command, values: Mapping[str, Any], files: Sequence[Path] = ()) -> None:
         self.command = command
+        self.files = tuple(files)
         self.values = own_sizes({name: values[name] for name in command.fields()})
         self._groups = {
             group: group(
@@ -111,6 +118,10 @@ class Options:
 
     def __getitem__(self, group: type[T]) -> T:
         return self._groups[group]
+
+    def get(self, group: type[T]) -> T | None:
+        """Return a group of options; None if the command has no such options."""
+        return self._groups.get(group)
 
     def config(self) -> dict[str, Any]:
         """Return what `--config` takes back: all values but those that belong to one call."""
@@ -156,7 +167,7 @@ def parse(command: Command, argv: Sequence[str], source: Source | None = None) -
                     f"the {CONFIG_NAME} of {folder} is damaged: {name} takes {expected(groups[name][2])}, got {value!r}"
                 )
         values = _values(build_parser(command, defaults), words)
-    return None if values is None else Options(command, values)
+    return None if values is None else Options(command, values, option_files(argv))
 
 
 def _values(parser: Parser, words: list[str]) -> dict[str, Any] | None:

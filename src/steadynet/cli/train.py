@@ -8,13 +8,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from steadynet.cli.command_options import RunOptions
+from steadynet.cli.outputs import check_output
 from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
 from steadynet.cli.runs import BACKBONE, check_resumed, resumable, resumed_folder, trained_weights
 from steadynet.errors import SteadyNetError
 from steadynet.files import (
     alone,
-    check_apart,
-    check_folder,
     check_free,
     claimed_folder,
     write_json_atomically,
@@ -23,13 +22,11 @@ from steadynet.options.build import (
     build_model,
     check_model,
     check_recipe,
-    inputs,
     is_main_process,
     load_data,
     teacher_of,
     training_hardware,
     training_settings,
-    whole_folders,
 )
 from steadynet.options.device_group import DeviceOptions
 from steadynet.options.groups import DataOptions, ModelOptions, RecipeOptions, TrainingOptions
@@ -65,11 +62,9 @@ def main(argv: Sequence[str]) -> int:
         _check_resumable(out)
         check_resumed(options, out)
     elif is_main_process():
-        check_folder(out, overwrite=run.overwrite)
-        read = [*inputs(options[DataOptions]), *teacher_of(options[RecipeOptions].build())]
-        check_apart(
-            out, *read, *([Path(run.init)] if run.init else []), around=whole_folders(options[DataOptions])
-        )
+        start = [Path(run.init)] if run.init else []
+        teacher = teacher_of(options[RecipeOptions].build())
+        check_output(out, options, *start, *teacher, overwrite=run.overwrite)
     if run.init is not None and not run.resume:
         trained_weights(Path(run.init))
     return train(options)

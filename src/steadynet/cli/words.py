@@ -8,6 +8,7 @@ becomes the options in the file. A word that is no option is refused with the ne
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -96,6 +97,13 @@ def normalise(
     if nested:
         words.append(f"--recipe-options={json.dumps(nested)}")
     return words
+
+
+def option_files(argv: Sequence[str]) -> list[Path]:
+    """Return the configuration files that the words name."""
+    after = [value for word, value in itertools.pairwise(argv) if word == "--config"]
+    with_sign = [word.partition("=")[2] for word in argv if word.startswith("--config=")]
+    return [Path(name).expanduser() for name in (*after, *with_sign)]
 
 
 def _check_text(word: str) -> None:
@@ -210,9 +218,14 @@ def _as_list(name: str, taken: Sequence[str]) -> str:
 
 
 def _parts(word: str) -> list[str]:
-    """Return the values of one word: those between commas, but a text with a comma and a space in it is one, as a label is."""
+    """Return the values of one word: those between commas.
+
+    A text with a comma and a space in it is one, as a label is, and so is one NAME=VALUE with commas in its value.
+    """
     parts = word.split(",")
-    return parts if ", " not in word or all(_is_number(part.strip()) for part in parts) else [word]
+    if all(_is_number(part.strip()) for part in parts):
+        return parts
+    return [word] if ", " in word or word.count("=") == 1 else parts
 
 
 def _is_number(text: str) -> bool:

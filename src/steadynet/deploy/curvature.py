@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from steadynet.batches import arguments, each, logits_of, sample
 from steadynet.chip import call_with
 from steadynet.computed import named_weights
-from steadynet.errors import SteadyNetError
+from steadynet.errors import SteadyNetError, check_integer
 from steadynet.loader import Loader, as_dataset
 from steadynet.mapping import layout
 from steadynet.nvm.device import Device
@@ -84,11 +84,13 @@ def weight_curvature(
         curvature: Second derivative of an image's loss by its logits.
 
     Raises:
-        SteadyNetError: If the network computes something through which no rule leads; it is named.
+        SteadyNetError: If the network computes something through which no rule leads (it is named), or a count is below 1.
 
     Source:
         Yan et al., "SWIM: Selective Write-Verify for Computing-in-Memory Neural Accelerators", DAC 2022.
     """
+    check_integer("images", images, at_least=1)
+    check_integer("batch_size", batch_size, at_least=1)
     names = layout(model, device).names
     held = as_dataset(data, "data")
     available: int = len(held)  # pyright: ignore[reportArgumentType] (checked to be sized)

@@ -80,11 +80,11 @@ class MeasuredChip:
         scale = (2**levels.device_bits - 1) / (self.g_max - self.g_min)
         for name, target in levels.tensors.items():
             own = self.conductances[name]
-            if own.positive.shape != target.crossbars.positive.shape:
-                raise SteadyNetError(
-                    f"the conductances of {name} are {tuple(own.positive.shape)}, its levels "
-                    f"{tuple(target.crossbars.positive.shape)}"
-                )
+            for side, measured, aimed in zip(("positive", "negative"), own, target.crossbars, strict=True):
+                if measured.shape != aimed.shape:
+                    raise SteadyNetError(
+                        f"the {side} conductances of {name} are {tuple(measured.shape)}, its levels {tuple(aimed.shape)}"
+                    )
             held = Crossbars(*((side.double() - self.g_min) * scale for side in own))
             if levels.crossbars == "one":
                 # Weight 0 lies in the positive crossbar.

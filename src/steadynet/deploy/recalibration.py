@@ -109,7 +109,8 @@ def recalibration(
         model: A trained network; it is not changed.
         device: Where it is programmed.
         test: Test images: a map-style dataset of (input, label), or a pair of tensors.
-        calibration: Images to recalibrate on, in the same form; their labels are not looked at. The first ones are taken.
+        calibration: Images to recalibrate on, in the same form; their labels are not looked at. Which are
+            taken is drawn, the same for all chips; fewer are the first of more.
         images: How many of them, 0 (no recalibration) or at least 2 each; 0 is added where it lacks.
         draws: Chips.
         seed: Of the chips.

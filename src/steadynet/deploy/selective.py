@@ -120,6 +120,7 @@ def selective_write_verify(
         Yan et al., "SWIM: Selective Write-Verify for Computing-in-Memory Neural Accelerators", DAC 2022.
     """
     check_integer("draws", draws, at_least=2)
+    check_integer("ranking_images", ranking_images, at_least=1)
     for cost in nwc:
         check_number("nwc", cost, at_least=0, at_most=1)
     for ranking in rankings:

@@ -33,7 +33,8 @@ def monte_carlo(
     """Return what accuracy `model` keeps on `device`, over `draws` independent chips: the design "full".
 
     Every chip is programmed once and sees all images. A chip's errors depend on (seed, stream, draw,
-    parameter's name) alone: neither the batch size nor which draws are asked for changes them.
+    parameter's name) alone: neither the batch size nor which draws are asked for changes them. Read noise is new for each batch,
+    which is a reading of the chip.
 
     Example:
         >>> import steadynet as sn, torch
@@ -49,7 +50,8 @@ def monte_carlo(
         test: A map-style dataset of (input, label), or a pair of tensors.
         draws: R, number of chips.
         seed: Of the chips.
-        batch_size: Images of one forward; changes nothing but memory and speed.
+        batch_size: Images of one forward; changes nothing but memory and speed, unless the device has read noise: then each
+            batch is a reading, and fewer readings vary more between chips.
         stream: "test"; "validation" or "pilot" for figures that choose something.
         first_draw: Number of the first chip.
         progress: Whether a progress bar is shown.

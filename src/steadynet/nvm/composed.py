@@ -1,8 +1,8 @@
 """A law of programming and what befalls the devices afterwards: `Gaussian(0.1) + Stuck(lrs=0.01) + Drift(3600)`.
 
 Effects see conductances relative to the largest, x = g/g_max, in the order in which they are written. What comes before
-the first effect that is new at each reading is a chip's own and stays; that effect, and what is written after it, is drawn anew
-for each reading.
+the first effect that is new at each reading is computed once a chip; that effect, and what is written after it, for each
+reading, of which only such effects draw other numbers then.
 """
 
 from __future__ import annotations

@@ -151,8 +151,8 @@ def _made(path: Path, where: str, told: Any, classes: Mapping[str, type]) -> Any
         )
     given = dict(cast("dict[str, Any]", told))
     name = given.pop("class")
-    if name not in classes:
-        raise SteadyNetError(f"{path}: {unknown(f'class of {where}', name, classes)}")
+    if not isinstance(name, str) or name not in classes:
+        raise SteadyNetError(f"{path}: {unknown(f'class of {where}', str(name), classes)}")
     fields = {field.name: field for field in dataclasses.fields(classes[name]) if field.init}
     for key in given:
         if key not in fields:

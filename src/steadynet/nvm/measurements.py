@@ -101,10 +101,14 @@ def read_measurements(path: Path | str) -> Measurements:
     unit = next(iter(units), None)
     plain: dict[str, str] = {}
     for name, (word, _) in names.items():
-        if word in plain and not word.startswith("read"):
+        if word in plain and not _is_read(word):
             raise SteadyNetError(f"{path} has two columns for {word!r}: {plain[word]!r} and {name!r}")
         plain.setdefault(word, name)
-    reads = [name for name, (word, _) in names.items() if word.startswith("read")]
+    reads = [name for name, (word, _) in names.items() if _is_read(word)]
+    if reads and (both := [plain[word] for word in ("mean", "std") if word in plain]):
+        raise SteadyNetError(
+            f"{path} has reads ({reads[0]!r}) and what is made of them ({', '.join(map(repr, both))}): give one of both"
+        )
     if "target" not in plain or not (reads or {"mean", "std"} <= plain.keys()):
         lacking = [word for word in ("target", "mean", "std") if word not in plain]
         raise SteadyNetError(
@@ -259,7 +263,7 @@ def _csv(path: Path) -> dict[str, list[float]]:
         if len(row) != len(names):
             raise SteadyNetError(f"{path}: row {number} has {len(row)} cells, its names are {len(names)}")
         for name, cell in zip(names, row, strict=True):
-            if _split(name)[0] in ("target", "mean", "std", "count") or _split(name)[0].startswith("read"):
+            if _is_wanted(_split(name)[0]):
                 columns[name].append(_number(path, number, name, cell))
     return columns
 
@@ -275,7 +279,7 @@ def _parquet(path: Path) -> dict[str, list[float]]:
     columns: dict[str, list[float]] = {}
     for name in map(str, frame.columns):
         word = _split(name)[0]
-        if word in ("target", "mean", "std", "count") or word.startswith("read"):
+        if _is_wanted(word):
             columns[name] = [
                 _number(path, row, name, cell) for row, cell in enumerate(frame[name].tolist(), start=1)
             ]
@@ -300,6 +304,15 @@ def _split(name: str) -> tuple[str, str | None]:
     if found is None:
         return name.strip().lower(), None
     return found[1].lower(), _unit(found[2])
+
+
+def _is_read(word: str) -> bool:
+    """Return whether a column holds reads: read, reads, read 1, read_2; not read_time or readings."""
+    return re.fullmatch(r"reads?[ _-]*\d*", word) is not None
+
+
+def _is_wanted(word: str) -> bool:
+    return word in ("target", "mean", "std", "count") or _is_read(word)
 
 
 def _unit(text: str) -> str:

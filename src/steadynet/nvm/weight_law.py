@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from steadynet.errors import SteadyNetError, check_number
+from steadynet.errors import check_bool, check_number
 from steadynet.nvm.composed import Composable
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ class Censored(Composable):
     def __post_init__(self) -> None:
         check_number("sigma_d", self.sigma_d, at_least=0)
         check_number("censor (cutoff)", self.cutoff)
-        if not isinstance(self.mean_corrected, bool):
-            raise SteadyNetError(f"mean_corrected must be True or False, got {self.mean_corrected!r}")
+        check_bool("mean_corrected", self.mean_corrected)
 
     @property
     def uniform(self) -> bool:

@@ -119,12 +119,14 @@ def check_model(model: nn.Module, data: DataSplits) -> None:
     """
     import torch
 
+    from steadynet.batches import logits_of
+
     name, shape = type(model).__name__, "×".join(map(str, data.shape))
     modes = [module.training for module in model.modules()]
     model.eval()
     try:
         with torch.no_grad():
-            output: object = model(images(data.validation))
+            output: object = logits_of(model(images(data.validation)))
     except SteadyNetError:
         raise
     except Exception as error:
@@ -157,20 +159,39 @@ def training_settings(options: TrainingOptions, seed: int) -> Settings:
 
 
 def training_hardware(options: TrainingOptions) -> Hardware:
-    """Return what a training runs on, and give torch its number of threads."""
+    """Return what a training runs on, and give torch its number of threads.
+
+    Raises:
+        SteadyNetError: If torchrun started another number of processes than the options say.
+    """
     import torch
 
     from steadynet.training import Hardware
 
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    return Hardware(accelerator=options.accelerator, devices=options.devices, num_nodes=options.nodes)
+    devices, nodes = options.devices, options.nodes
+    if torchrun_processes() > 1:
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        started = (here, torchrun_processes() // here)
+        if (devices, nodes) not in ((1, 1), started):
+            raise SteadyNetError(
+                f"torchrun started {started[0]} processes on each of {started[1]} machines, and --devices {devices} "
+                f"--nodes {nodes} ask for others: leave them out"
+            )
+        devices, nodes = started
+    return Hardware(accelerator=options.accelerator, devices=devices, num_nodes=nodes)
 
 
 def check_recipe(recipe: Recipe, device: Device) -> None:
     """Raise `SteadyNetError` if the recipe cannot train for the device; without torch."""
     trained = recipe.variation.device(device)
     recipe.objective.check(trained.sigma_d if trained else 0.0)
+
+
+def torchrun_processes() -> int:
+    """Return how many processes torchrun started to train together; 1 where it started none."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def is_main_process() -> bool:

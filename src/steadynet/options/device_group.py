@@ -96,18 +96,22 @@ class DeviceOptions:
         )
 
     def _with_effects(self, variation: Variation) -> Variation:
-        """Return a named device's variation with the effects that are asked for; what is new at each reading stays last."""
+        """Return a named device's variation with the effects that are asked for; read noise stays last."""
         effects = [*variation.effects] if isinstance(variation, Composed) else []
         law = variation.law if isinstance(variation, Composed) else variation
         if self.chip_gain or self.column_gain:
             effects.append(Common(self.chip_gain, self.column_gain))
         if self.drift:
+            if any(isinstance(effect, Drift) for effect in effects):
+                raise SteadyNetError(
+                    f"--drift {self.drift:g}: device {self.device!r} drifts already: change its file, or leave it out"
+                )
             effects.append(Drift(self.drift))
         if self.stuck_lrs or self.stuck_hrs or self.fault_map is not None:
             effects.append(Stuck(self.stuck_lrs, self.stuck_hrs, self.fault_map))
         if self.read_sigma:
             effects.append(Read(self.read_sigma))
-        # Sorted, for a device file's own read noise would else make all that follows new at each reading too.
+        # Sorted, for a chip is read as all the rest has left it: a device file's own read noise comes last too.
         return (
             Composed(law, tuple(sorted(effects, key=lambda effect: effect.per_read)))
             if effects

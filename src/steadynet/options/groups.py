@@ -145,7 +145,7 @@ class RecipeOptions:
         feedback_layers: Names of parameters whose σ_d grows in feedback forwards, with * for any text, as in fc*; all by
             default (ovf).
         memory: Keep all forwards until the backward (fast), or compute each again there (lean): the same numbers in a
-            third more time and the memory of about one forward (ovf).
+            fifth more time and the memory of about one forward (ovf).
         heads_noise: The feedback heads' weights are noisy too (irs).
         heads_hidden: Width of a head's hidden layer (irs).
         taps: Modules whose outputs feed the heads, from shallow to deep; found by rule by default (irs).

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from steadynet.errors import SteadyNetError, check_choice, unknown
+from steadynet.errors import SteadyNetError, check_bool, check_choice, unknown
 from steadynet.recipes.constraint.clip import Clip
 from steadynet.recipes.constraint.learned_range import LearnedRange
 from steadynet.recipes.constraint.none import NoConstraint
@@ -145,20 +145,20 @@ def _variation(recipe: Recipe, given: dict[str, Any]) -> Any:
             f"recipe {recipe.name!r} trains without the device's variation: it has no {next(iter(given))}"
         )
     _check_law(recipe, given)
-    sigma_d = _own_sigma_d(variation)
     if "censor" in given:
         cutoff = given.pop("censor")
         if cutoff is None:
             if isinstance(variation, CensoredVariation):  # Any other law is not censored as it is.
-                variation = DeviceVariation(sigma_d, variation.chips)
+                variation = DeviceVariation(variation.sigma_d, variation.chips)
         elif isinstance(variation, CensoredVariation):
             variation = _with(variation, cutoff=cutoff)
         else:
-            variation = CensoredVariation(cutoff, sigma_d, chips=variation.chips)
+            variation = CensoredVariation(cutoff, variation.sigma_d, chips=variation.chips)
     if "log_normal" in given:
         log_normal = given.pop("log_normal")
         if log_normal != isinstance(variation, LogNormalVariation):
-            variation = (LogNormalVariation if log_normal else DeviceVariation)(sigma_d, variation.chips)
+            law = LogNormalVariation if log_normal else DeviceVariation
+            variation = law(variation.sigma_d, variation.chips)
     if "mean_corrected" in given:
         if not isinstance(variation, CensoredVariation):
             raise SteadyNetError(
@@ -170,8 +170,10 @@ def _variation(recipe: Recipe, given: dict[str, Any]) -> Any:
         if isinstance(variation, OtherVariation):
             variation = _with(variation, variation=variation.variation.at(wanted))
         else:
+            _check_field(recipe, variation, "sigma_d", "train_sigma_d")
             variation = _with(variation, sigma_d=wanted)
     if given:
+        _check_field(recipe, variation, "chips", next(iter(given)))
         chips = Chips(
             given.get("chips", variation.chips.count), given.get("mirrored", variation.chips.mirrored)
         )
@@ -181,6 +183,8 @@ def _variation(recipe: Recipe, given: dict[str, Any]) -> Any:
 
 def _check_law(recipe: Recipe, given: Mapping[str, Any]) -> None:
     """Raise `SteadyNetError` if training would see two laws: of the options, or of one and the recipe's own."""
+    if "log_normal" in given:
+        check_bool("log_normal", given["log_normal"])
     censor, log_normal = given.get("censor") is not None, bool(given.get("log_normal"))
     if censor and log_normal:
         raise SteadyNetError(
@@ -190,9 +194,10 @@ def _check_law(recipe: Recipe, given: Mapping[str, Any]) -> None:
     if not (censor or log_normal):
         return
     variation: Any = recipe.variation
-    if isinstance(variation, OtherVariation):
+    if not isinstance(variation, DeviceVariation | CensoredVariation | LogNormalVariation):
+        own = getattr(variation, "variation", variation)
         raise SteadyNetError(
-            f"{asked} and the recipe's own law {variation.variation} contradict each other: start from a recipe without one"
+            f"{asked} and the recipe's own law {own} contradict each other: start from a recipe without one"
         )
     if log_normal and isinstance(variation, CensoredVariation) and "censor" not in given:
         raise SteadyNetError(
@@ -210,8 +215,15 @@ def _with(part: Any, **values: Any) -> Any:
     return changed
 
 
-def _own_sigma_d(variation: Any) -> float | None:
-    return variation.variation.sigma_d if isinstance(variation, OtherVariation) else variation.sigma_d
+def _check_field(recipe: Recipe, variation: Any, field: str, option: str) -> None:
+    """Raise `SteadyNetError` unless a variation, which may be a user's own, has a field that an option sets."""
+    if not dataclasses.is_dataclass(variation) or field not in {
+        f.name for f in dataclasses.fields(variation)
+    }:
+        raise SteadyNetError(
+            f"{option} sets {field}, which is no field of the variation of recipe {recipe.name!r} "
+            f"({type(variation).__name__}): make it a dataclass with that field, or leave {option} out"
+        )
 
 
 def _step(recipe: Recipe, given: Mapping[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -206,7 +207,10 @@ def _describe(part: Any) -> dict[str, Any]:
     values: dict[str, Any] = {"class": type(part).__name__}
     for f in dataclasses.fields(part):
         value: Any = getattr(part, f.name)
-        values[f.name] = _described_value(value)
+        # Clip(2) and Clip(2.0) are the same training, and must be told alike.
+        types = set(re.findall(r"\w+", str(f.type)))
+        whole = type(value) is int and "float" in types and "int" not in types
+        values[f.name] = float(value) if whole else _described_value(value)
     return values
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 
-from steadynet.errors import SteadyNetError, check_integer, check_number
+from steadynet.errors import SteadyNetError, check_bool, check_integer, check_number
 from steadynet.nvm.device import Device
 from steadynet.nvm.variation import Variation
 from steadynet.nvm.weight_law import Censored, LogNormal
@@ -34,8 +34,7 @@ class Chips:
 
     def __post_init__(self) -> None:
         check_integer("chips", self.count, at_least=1, at_most=MOST_CHIPS)
-        if not isinstance(self.mirrored, bool):
-            raise SteadyNetError(f"mirrored must be True or False, got {self.mirrored!r}")
+        check_bool("mirrored", self.mirrored)
         if self.mirrored and self.count % 2:
             raise SteadyNetError(
                 f"mirrored chips come in pairs, got {self.count} chips: take {self.count + 1}"

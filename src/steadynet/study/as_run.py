@@ -7,7 +7,7 @@ import yaml
 from steadynet.errors import SteadyNetError
 from steadynet.files import write_text_atomically
 from steadynet.options.trained import CONFIG_NAME
-from steadynet.study.flat import INIT_FROM
+from steadynet.study.flat import DEFAULT_SIGMA_D, INIT_FROM
 from steadynet.study.store import Place
 
 
@@ -22,7 +22,9 @@ def write_options(place: Place) -> None:
     path = place.folder / CONFIG_NAME
     if path.is_file():
         return
-    options = {name: value for name, value in place.cell.options.items() if name != INIT_FROM}
+    # What a study may leave out is written all the same: commands on a run ask it for the sigma_d that it was trained for.
+    always = {"sigma_d": DEFAULT_SIGMA_D, "seed": place.cell.training.seed}
+    options = {**always, **{name: value for name, value in place.cell.options.items() if name != INIT_FROM}}
     try:
         text = yaml.safe_dump(options, sort_keys=False, allow_unicode=True)
     except yaml.YAMLError as error:  # pragma: no cover (options come from YAML)

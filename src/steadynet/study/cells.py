@@ -20,7 +20,16 @@ from steadynet.nvm.device import Device
 from steadynet.recipes.objective.distillation import SELF, Distillation
 from steadynet.study.code_version import Code, testing_code, training_code
 from steadynet.study.definition import SIGMA_D, Study
-from steadynet.study.flat import INIT_FROM, RUN_OPTIONS, Label, Training, merged, start_of, training_of
+from steadynet.study.flat import (
+    DEFAULT_SIGMA_D,
+    INIT_FROM,
+    RUN_OPTIONS,
+    Label,
+    Training,
+    merged,
+    start_of,
+    training_of,
+)
 from steadynet.study.teachers import weights_digest
 from steadynet.study.wanted import Wanted, device_told
 
@@ -257,7 +266,7 @@ def _cell(study: Study, labels: Mapping[str, Label], options: Mapping[str, Any])
 def tested_at(study: Study, options: Mapping[str, Any]) -> tuple[float, ...]:
     """Return the σ_d at which a study tests a network with these options."""
     test = study.test
-    return (float(options.get(SIGMA_D, 0.2)),) if test.sigma_d == "matched" else test.sigma_d
+    return (float(options.get(SIGMA_D, DEFAULT_SIGMA_D)),) if test.sigma_d == "matched" else test.sigma_d
 
 
 def cell_of(

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 from torch import nn
 
-from steadynet.data import DataSplits
+from steadynet.data import DataSplits, checksums
 from steadynet.deploy.state import load_state, save_backbone
 from steadynet.errors import DiskFullError, SteadyNetError
 from steadynet.files import LOCK, TEMPORARY_SUFFIX, checksum, write_json_atomically
@@ -187,6 +187,7 @@ def _train(job: Job, model: nn.Module, data: DataSplits) -> None:
             **found,
             "weights": checksum(place.folder / BACKBONE),
             "train_sigma_d": place.cell.training.train_sigma_d,
+            "images": checksums(data),
             "train_images": len(data.train),
             "validation_images": len(data.validation),
             "peak_mib": _finite(round(peak.mib(), 1)),

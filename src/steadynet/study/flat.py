@@ -24,6 +24,8 @@ from steadynet.recipes.recipe import ROLES
 Label = str | int | float
 GROUPS = (DataOptions, ModelOptions, DeviceOptions, RecipeOptions, TrainingOptions)
 INIT_FROM = "init_from"
+# The device's, where a study gives none.
+DEFAULT_SIGMA_D = 0.2
 # What says where and how a training runs and not what it computes, set for all cells by whoever runs the study.
 RUN_OPTIONS = (
     "data_root",
@@ -163,7 +165,7 @@ def training_of(options: Mapping[str, Any]) -> Training:
         SteadyNetError: If an option is out of range, unknown to the recipe, or none of those that go together.
     """
     values = dict(options)
-    sigma_d = values.pop("sigma_d", 0.2)
+    sigma_d = values.pop("sigma_d", DEFAULT_SIGMA_D)
     seed = values.pop("seed", 0)
     start = values.pop(INIT_FROM, None)
     check_number("sigma_d", sigma_d, at_least=0)

@@ -101,7 +101,10 @@ def _fingerprint(options: DataOptions) -> str:
         return ""
     digest = hashlib.sha256()
     for path in sorted(Path(folder).rglob("*")):
-        stat = path.stat()
+        try:
+            stat = path.stat()
+        except OSError:
+            continue  # A link to nowhere, or a file that is gone by now: no image.
         digest.update(f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 

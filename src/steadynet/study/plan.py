@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from steadynet.errors import SteadyNetError, check_choice
+from steadynet.errors import SteadyNetError, check_choice, unknown
 from steadynet.options.groups import DataOptions
 from steadynet.study import images
 from steadynet.study.cells import Cell, Point, all_cells, cells_of, grid, joined, point_key
 from steadynet.study.definition import Study
-from steadynet.study.flat import merged
+from steadynet.study.flat import INIT_FROM, merged
 from steadynet.study.search import options_from
 from steadynet.study.search_points import sought
 from steadynet.study.search_store import Planned, planned
@@ -130,10 +130,14 @@ def plan(
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise SteadyNetError(f"study {', '.join(twice)} is named twice: give each another name")
+    used: set[str] = set()
     chosen = [
-        _replaced(dataclasses.replace(study, base={**study.base, **(run_options or {})}), data_as or {})
+        _replaced(dataclasses.replace(study, base={**study.base, **(run_options or {})}), data_as or {}, used)
         for study in studies
     ]
+    for name in data_as or {}:
+        if name not in used:
+            raise unknown("data set of these studies in data_as", name, used)
     keep = other_code == "keep"
     sums: dict[DataOptions, Images] = {}
 
@@ -189,13 +193,17 @@ def _found(
     return found, tuple(waiting.values())
 
 
-def _replaced(study: Study, data_as: Mapping[str, str]) -> Study:
-    """Return the study with other data sets for some."""
+def _replaced(study: Study, data_as: Mapping[str, str], used: set[str]) -> Study:
+    """Return the study with other data sets for some; the names of its own go into `used`."""
 
-    def changed(options: Mapping[str, Any]) -> dict[str, Any]:
+    def changed(written: Mapping[str, Any]) -> dict[str, Any]:
+        options = dict(written)
+        if INIT_FROM in options:
+            options[INIT_FROM] = changed(options[INIT_FROM])
         data = options.get("data")
         if data is None:
-            return dict(options)
+            return options
+        used.add(str(data))
         kind, _, folder = str(data_as.get(data, data)).partition(":")
         # Absolute: the same words in another folder would name other images.
         return {**options, "data": f"{kind}:{Path(folder).expanduser().absolute()}" if folder else kind}
@@ -206,7 +214,8 @@ def _replaced(study: Study, data_as: Mapping[str, str]) -> Study:
     )
     rules = tuple(dataclasses.replace(rule, options=changed(rule.options)) for rule in study.rules)
     search = tuple(dataclasses.replace(one, options=changed(one.options)) for one in study.search)
-    return dataclasses.replace(study, base=changed(study.base), axes=axes, rules=rules, search=search)
+    base = {"data": DataOptions.data, **study.base} if DataOptions.data in data_as else study.base
+    return dataclasses.replace(study, base=changed(base), axes=axes, rules=rules, search=search)
 
 
 def _merged(places: Sequence[Place]) -> tuple[Place, ...]:

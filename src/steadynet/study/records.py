@@ -14,6 +14,7 @@ import gzip
 import json
 import lzma
 import re
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -183,7 +184,7 @@ def _read(file: Path) -> Files:
         text = data.decode("utf-8")
     except FileNotFoundError:
         raise SteadyNetError(f"there are no records {file}") from None
-    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, UnicodeDecodeError) as error:
         raise SteadyNetError(f"records {file} cannot be read ({error}): get them again") from error
     lines = text.split("\n")
     if lines.pop() or not lines or _parsed(lines[0]) != _HEADER:

@@ -29,7 +29,7 @@ from typing import Any, cast
 
 from steadynet.errors import SteadyNetError, check_number, unknown
 from steadynet.options.yaml_file import read_yaml
-from steadynet.study.definition import Axis, Rule, Study, Test
+from steadynet.study.definition import SIGMA_D, Axis, Rule, Study, Test
 from steadynet.study.flat import Label, checked_options
 from steadynet.study.reading import as_label, as_list, as_mapping, check_keys, picked
 from steadynet.study.search import searches_from
@@ -100,8 +100,20 @@ def study(written: Mapping[str, Any], preset: str | None = None) -> Study:
         preset=chosen,
         setting=tuple(str(line) for line in as_list("setting", merged.get("setting", ()))),
     )
+    _check_sigma_d(made)
     sought(made)  # refuses searches that no point can use
     return made
+
+
+def _check_sigma_d(made: Study) -> None:
+    """Refuse an axis sigma_d of trainings beside several of tests: what a row calls sigma_d is that of its test."""
+    trained = next((axis.labels for axis in made.axes if axis.name == SIGMA_D), ())
+    if made.test.sigma_d != "matched" and len(trained) > 1:
+        one = f"{trained[0]:g}" if isinstance(trained[0], float) else trained[0]
+        raise SteadyNetError(
+            f"axis sigma_d has {len(trained)} labels and test.sigma_d is a list: a row's sigma_d is its test's, so these would "
+            f"be mixed; give the axis another name, as in trained: {{at {one}: {{sigma_d: {one}}}, …}}"
+        )
 
 
 def _with_preset(merged: dict[str, Any], name: str, changes: Mapping[str, Any]) -> dict[str, Any]:

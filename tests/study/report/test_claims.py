@@ -149,3 +149,18 @@ def test_a_claim_of_a_label_that_is_not_there_is_refused_with_the_nearest() -> N
         SteadyNetError, match="unknown label of axis recipe in a claim 'OVV': did you mean 'OVF'"
     ):
         views_of(study(written(report=[{"view": "claims", "claims": [wrong]}])))
+
+
+def test_a_claim_of_sigma_d_is_one_of_the_tests() -> None:
+    from steadynet.study.report.assemble import views_of
+    from steadynet.study.specification import study
+    from study.small import WRITTEN, written
+
+    axes = {name: labels for name, labels in WRITTEN["axes"].items() if name != "sigma_d"}
+    claim = {"claim": "little noise harms less", "better": {"sigma_d": 0.1}, "than": {"sigma_d": 0.3}}
+    asked = {"axes": axes, "report": [{"view": "claims", "claims": [claim]}]}
+    assert views_of(study(written(**asked, test={"sigma_d": [0.1, 0.3], "draws": 3})))
+    with pytest.raises(SteadyNetError, match=r"unknown label of axis sigma_d in a claim 0\.3: .*0\.1"):
+        views_of(study(written(**asked, test={"sigma_d": [0.1, 0.2], "draws": 3})))
+    with pytest.raises(SteadyNetError, match="unknown axis in a claim 'sigma_d'"):
+        views_of(study(written(**asked)))

@@ -79,7 +79,8 @@ def test_convergence_is_judged_by_the_mean_over_shared_seeds_and_vanillas_best()
     ("others", "judgement"),
     [
         ({"options": {"data": "cifar10"}}, None),
-        ({"options": {"epochs": 200}}, None),
+        ({"options": {"epochs": 24, "batch_size": 256}}, False),
+        ({"options": {"lr": 3e-3, "optimizer": "sgd"}}, False),
         ({"options": {"model_options": {"width": 0.25}}}, None),
         ({"steps": 500}, None),
         ({"options": {"init_from": {"recipe": "vanilla"}}}, None),
@@ -91,6 +92,15 @@ def test_vanilla_counts_only_with_the_same_data_net_and_steps(
     others: dict[str, Any], judgement: bool | None
 ) -> None:
     assert judged([row(clean_accuracy=0.5, **others)], vanilla(0.99)) is judgement
+
+
+def test_of_several_references_the_one_of_the_same_options_counts_or_else_the_best() -> None:
+    slow, fast = ({"lr": lr} for lr in (1e-4, 1e-2))
+    references = [vanilla(0.99), vanilla(0.6, options=slow)]
+    assert judged([row(clean_accuracy=0.59, options=slow)], *references) is True
+    assert judged([row(clean_accuracy=0.59)], *references) is False
+    assert judged([row(clean_accuracy=0.59, options=fast)], *references) is False
+    assert judged([row(clean_accuracy=0.98, options=fast)], *references) is True
 
 
 def test_what_the_view_leaves_out_still_judges() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from steadynet.errors import check_number
+from steadynet.errors import SteadyNetError, check_number
 from steadynet.nvm.composed import DeviceEffect
 
 if TYPE_CHECKING:
@@ -36,5 +36,14 @@ class Bounded(DeviceEffect):
         check_number("Bounded's high", self.high, above=self.low or 0)
 
     def on_devices(self, x: Tensor, targets: Tensor, device: Device, source: Source) -> Tensor:
-        """Return x clipped."""
-        return x.clamp(device.least if self.low is None else self.low, self.high)
+        """Return x clipped.
+
+        Raises:
+            SteadyNetError: If the least conductance that is aimed at is no less than `high`.
+        """
+        low = device.least if self.low is None else self.low
+        if low >= self.high:
+            raise SteadyNetError(
+                f"Bounded's high {self.high:g} must be more than the least conductance of the device, {low:g} of the largest"
+            )
+        return x.clamp(low, self.high)

@@ -35,7 +35,8 @@ class Clip(FreeWeights):
         until: Share of the steps after which α is `alpha`, in (0, 1].
 
     Raises:
-        SteadyNetError: If `alpha` is not a finite number above 1, `start` not above `alpha`, or `until` out of its range.
+        SteadyNetError: If `alpha` is not a finite number above 1, `start` not above `alpha`, `until` out of its range or
+            without `start`.
 
     Source:
         hardware-aware training (Joshi et al. 2020; Rasch et al. 2023), α 2 … 2.5 there.
@@ -56,6 +57,10 @@ class Clip(FreeWeights):
                     f"clip_start {self.start:g} must be more than clip {self.alpha:g}, to which it falls: leave it out for "
                     "one clip all along"
                 )
+        elif self.until != Clip.until:
+            raise SteadyNetError(
+                "clip_until says when clip_start has fallen to clip, and there is no clip_start: give it too"
+            )
         check_number("clip_until", self.until, above=0, at_most=1)
 
     def at(self, progress: float) -> float:

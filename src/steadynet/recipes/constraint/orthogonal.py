@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from steadynet.errors import check_number
+from steadynet.errors import SteadyNetError, check_number
 from steadynet.recipes.base import FreeWeights
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Orthogonal(FreeWeights):
         sigma: σ of the log-normal error in λ; the training's σ_d if None.
 
     Raises:
-        SteadyNetError: If a number is out of its range.
+        SteadyNetError: If a number is out of its range, or `sigma` is given without `lipschitz`.
 
     Source:
         Eldebiky et al., "CorrectNet", DATE 2023; 5e-4 and λ = 1 from the code of "Negative Feedback Training".
@@ -51,6 +51,10 @@ class Orthogonal(FreeWeights):
         check_number("orthogonal (strength)", self.strength, above=0)
         if self.lipschitz is not None:
             check_number("lipschitz", self.lipschitz, above=0, at_most=1)
+        elif self.sigma is not None:
+            raise SteadyNetError(
+                "orthogonal_sigma is the sigma of CorrectNet's own form, which lipschitz asks for: give lipschitz too"
+            )
         if self.sigma is not None:
             check_number("orthogonal_sigma", self.sigma, at_least=0)
 

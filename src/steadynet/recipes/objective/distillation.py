@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from steadynet.errors import SteadyNetError, check_number
+from steadynet.errors import SteadyNetError, check_bool, check_number
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -55,8 +55,7 @@ class Distillation:
         check_number("distill_weight", self.weight, above=0, at_most=1)
         check_number("softness", self.softness, above=0)
         check_number("temperature", self.temperature, above=0)
-        if not isinstance(self.teacher_noise, bool):
-            raise SteadyNetError(f"teacher_noise must be True or False, got {self.teacher_noise!r}")
+        check_bool("teacher_noise", self.teacher_noise)
 
     def setup(self, backbone: nn.Module, example: Any, seed: int, layout: Layout | None = None) -> nn.Module:
         """Return the teacher under the name "teacher"; an empty module where it is the network itself.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from steadynet.errors import SteadyNetError, check_integer
+from steadynet.errors import SteadyNetError, check_bool, check_integer
 from steadynet.recipes.objective.feedback import GammaOrder, check_feedback, combine
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class IRS:
         if self.n is not None:
             check_integer("n", self.n, at_least=1)
         check_integer("heads_hidden", self.heads_hidden, at_least=1)
+        check_bool("detach_feedback", self.detach_feedback)
+        check_bool("heads_noise", self.heads_noise)
         if isinstance(self.taps, str):
             raise SteadyNetError(f"taps must be a list of module names, got the string {self.taps!r}")
         object.__setattr__(self, "taps", tuple(self.taps))

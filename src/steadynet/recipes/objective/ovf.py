@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from steadynet.errors import SteadyNetError, check_choice, check_integer, check_number
+from steadynet.errors import SteadyNetError, check_bool, check_choice, check_integer, check_number
 from steadynet.recipes.base import SAME_NUMBERS
 from steadynet.recipes.objective.feedback import GammaOrder, check_feedback, combine, growing_gammas
 
@@ -78,6 +78,8 @@ class OVF:
         check_feedback(self.beta, self.gamma, self.a_b, self.a_f, self.temperature)
         check_integer("n", self.n, at_least=1, at_most=MOST_FORWARDS)
         check_number("delta_sigma", self.delta_sigma)
+        check_bool("detach_feedback", self.detach_feedback)
+        check_bool("rescale_draws", self.rescale_draws)
         check_choice("batchnorm", self.batchnorm, BATCHNORM_PASSES)
         check_choice("memory", self.memory, MEMORIES)
         layers: object = self.feedback_layers

@@ -10,6 +10,7 @@ from steadynet.report.rows import order
 from steadynet.study.cells import written
 from steadynet.study.definition import Study
 from steadynet.study.estimate import Estimates, duration
+from steadynet.study.flat import Label
 from steadynet.study.plan import Plan
 from steadynet.study.report.content import Block, StudyContent
 from steadynet.study.report.findings import findings
@@ -32,7 +33,10 @@ def views_of(study: Study) -> tuple[View, ...]:
             if axis != "sigma_d":  # every row has one, whatever the axes
                 study.axis(axis)
         if isinstance(view, ClaimsView):
-            view.check_labels({axis.name: axis.labels for axis in study.axes})
+            labels: dict[str, Sequence[Label]] = {axis.name: axis.labels for axis in study.axes}
+            if study.test.sigma_d != "matched":  # a row's is that of its test
+                labels["sigma_d"] = study.test.sigma_d
+            view.check_labels(labels)
     return views
 
 

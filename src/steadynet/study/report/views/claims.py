@@ -158,6 +158,8 @@ class ClaimsView(View):
         """
         for claim in self.claims:
             for axis, label in (*claim.better.items(), *claim.than.items()):
+                if axis not in labels:
+                    raise unknown("axis in a claim", axis, labels)
                 if label not in labels[axis]:
                     raise unknown(f"label of axis {axis} in a claim", label, map(str, labels[axis]))
 

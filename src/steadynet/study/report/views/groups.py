@@ -20,13 +20,18 @@ __all__ = ["FACTS", "Group", "Key", "Label", "Row", "Selection", "label_of", "la
 # What every row has, whether or not the study has an axis of that name; sigma_d is that of the test.
 FACTS = ("recipe", "seed", "sigma_d", "train_sigma_d")
 Key = tuple[Label, ...]
-# Options that decide how far a training gets but for its recipe and device.
-_STEPS = {
-    f.name: f.default if f.default is not MISSING else None
-    for group in (DataOptions, ModelOptions, TrainingOptions)
-    for f in fields(group)
-    if f.name not in (*RUN_OPTIONS, "progress", "loggers", "test_images", "val_draws")
-}
+
+
+def _defaults(*groups: type) -> dict[str, Any]:
+    """Return the options of some groups with their defaults, but for those on which no accuracy depends."""
+    beside = (*RUN_OPTIONS, "progress", "loggers", "test_images", "val_draws")
+    found = [f for group in groups for f in fields(group) if f.name not in beside]
+    return {f.name: f.default if f.default is not MISSING else None for f in found}
+
+
+# Options that decide how far a training gets, its recipe and device left out: what it learns, and by which steps.
+_PROBLEM = _defaults(DataOptions, ModelOptions)
+_SETTING = _defaults(DataOptions, ModelOptions, TrainingOptions)
 _RECIPE = tuple(f.name for f in fields(RecipeOptions) if f.name not in ("recipe", *RUN_OPTIONS))
 
 
@@ -38,7 +43,8 @@ class Group:
         rows: A row for each seed that is finished; none if none is.
         expected: How many there are to be.
         converged: False if the clean accuracy lies more than 2 points under that of training without noise, with the same
-            data, network, steps and seeds; None if there is no such training to hold it against.
+            data, network, number of steps and seeds; None if there is no such training to hold it against. Where there are
+            several, it is the one with this one's learning rate, optimizer and so on, or else the best.
     """
 
     rows: tuple[Row, ...]
@@ -202,8 +208,8 @@ class Judge:
         for row in rows:
             clean = row.get("clean_accuracy")
             if _is_reference(row) and clean is not None:
-                key = (_setting(row), int(row["seed"]))
-                self._best[key] = max(self._best.get(key, 0.0), float(clean))
+                for key in _places(row):
+                    self._best[key] = max(self._best.get(key, 0.0), float(clean))
 
     def converged(self, rows: Sequence[Row]) -> bool | None:
         """Return whether the mean clean accuracy of rows reaches the reference's, with the same seeds; None without one."""
@@ -215,7 +221,8 @@ class Judge:
             (float(row["clean_accuracy"]), best)
             for row in rows
             if row.get("clean_accuracy") is not None
-            and (best := self._best.get((_setting(row), int(row["seed"])))) is not None
+            and (best := next((self._best[key] for key in _places(row) if key in self._best), None))
+            is not None
         ]
         if not pairs:
             return None
@@ -230,12 +237,18 @@ def _is_reference(row: Row) -> bool:
     return plain and options.get("recipe", row["recipe"]) == REFERENCE
 
 
-def _setting(row: Row) -> str:
+def _places(row: Row) -> list[tuple[str, int]]:
+    """Return what a row shares with the reference that it is held against, the closest one first."""
     options: Mapping[str, Any] = row.get("options", {})
-    # An option that is written out with its default is the same as one that is left out.
-    own = {name: options[name] for name in (*_STEPS, INIT_FROM) if name in options}
-    own = {name: value for name, value in own.items() if name == INIT_FROM or value != _STEPS[name]}
-    return json.dumps([row.get("steps"), own], sort_keys=True, default=str)
+    made: list[tuple[str, int]] = []
+    for defaults in (_SETTING, _PROBLEM):
+        # An option that is written out with its default is the same as one that is left out.
+        own = {
+            name: options[name] for name in defaults if name in options and options[name] != defaults[name]
+        }
+        told = [row.get("steps"), own, options.get(INIT_FROM)]
+        made.append((json.dumps(told, sort_keys=True, default=str), int(row["seed"])))
+    return made
 
 
 def _check_alike(rows: Sequence[Row], axes: Sequence[str], where: str) -> None:
