@@ -15,9 +15,7 @@ BIN := $(VENV)/bin
 TORCH_INDEX ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
-# A worker more than there are cores: tests of killed processes, and of Ray, wait a good part of their time.
-PYTEST_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
-PYTEST_ARGS ?= -n $(PYTEST_WORKERS) --dist=worksteal
+PYTEST_ARGS ?= -n auto --maxprocesses=4 --dist=worksteal
 
 # One thread for each worker of pytest; more would fight over the cores. Tutorials' networks are too small to gain by more.
 test docs: export OMP_NUM_THREADS ?= 1
