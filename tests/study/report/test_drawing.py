@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -30,6 +31,17 @@ def line(name: str, *values: float, published: bool = False, converged: bool = T
 CURVE = Chart(
     "c-1", "Title", "curve", "x", "accuracy, %", (Panel("", (line("W/", 90, 80), line("OVF", 95, 90))),)
 )
+
+
+def test_a_long_name_of_an_axis_stays_in_the_picture() -> None:
+    long = "negative log-likelihood of all predictions: difference from W/, T = 4, nats"
+    for panels in (1, 4):
+        chart = dataclasses.replace(CURVE, y_label=long, panels=CURVE.panels * panels)
+        made = figure(chart)
+        made.draw_without_rendering()
+        extents = [axes.yaxis.label.get_window_extent() for axes in made.axes if axes.get_ylabel()]
+        assert [one.y0 >= 0 and one.y1 <= made.bbox.y1 for one in extents] == [True] * len(extents)
+        assert all(upper.y0 >= lower.y1 for upper, lower in itertools.pairwise(extents))
 
 
 def charts() -> list[Chart]:

@@ -10,6 +10,7 @@ from steadynet.recipes import DEFAULT_RECIPE
 from steadynet.report.rows import REFERENCE
 from steadynet.study.cells import Point, options_of
 from steadynet.study.definition import Study
+from steadynet.study.flat import DEFAULT_SIGMA_D
 from steadynet.study.report.assemble import views_of
 from steadynet.study.report.findings import findings
 
@@ -53,7 +54,7 @@ def _row(study: Study, point: Point, sigma_d: float) -> dict[str, Any]:
         "recipe": str(point.labels.get("recipe", options.get("recipe", DEFAULT_RECIPE))),
         "seed": seed,
         "sigma_d": sigma_d,
-        "train_sigma_d": None if quiet else float(options.get("sigma_d", 0.2)),
+        "train_sigma_d": None if quiet else float(options.get("sigma_d", DEFAULT_SIGMA_D)),
         "best_epoch": 0,
         "steps": 1,
         "train_seconds": 1.0,

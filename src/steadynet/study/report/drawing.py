@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -50,8 +51,8 @@ class Style:
     line: Any
 
 
-# Inches that a line of a legend takes, of 9 points.
-_LEGEND_LINE = 0.2
+# Inches that a line of a legend takes, of 9 points, and a letter of an axis's name.
+_LEGEND_LINE, _LETTER = 0.2, 0.095
 
 
 def style(index: int) -> Style:
@@ -106,7 +107,8 @@ def figure(chart: Chart) -> Figure:
         _panel(axes, chart, panels[index], styles)
     across, up = (chart.y_label, "") if sideways else (chart.x_label, chart.y_label)
     for row in range(rows):
-        grid[row][0].set_ylabel(up)
+        # A long one would run over the next panel's, or out of the picture.
+        grid[row][0].set_ylabel(textwrap.fill(up, int(height / _LETTER)))
     for column in range(columns):
         # The lowest frame of each column bears the numbers, whether or not the last row is full.
         lowest = max(row for row in range(rows) if row * columns + column < len(panels))
