@@ -1,4 +1,7 @@
-"""Each command does its work as a process, and a training that is cut off is carried on to the same end."""
+"""Each command does its work as a process, and a training that is cut off is carried on to the same end.
+
+Commands start by themselves, as a user's do; what follows one that has is forked, which spares the imports.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from cli import forked
 from cli.processes import SMALL, run, start, wait_for
 from training.small import differences, read
 
@@ -63,7 +67,7 @@ def test_a_killed_training_is_carried_on_to_the_same_end(folder: Path) -> None:
     assert process.returncode == -signal.SIGKILL
     assert 6 <= steps_done(checkpoint) < 40
     assert not (folder / "killed" / "backbone.safetensors").exists(), "it was killed before its end"
-    run(folder, "train", "--out", "killed", "--resume")
+    forked.run(folder, "train", "--out", "killed", "--resume")
     assert_same_end(folder, "killed")
 
 
@@ -82,12 +86,12 @@ def test_ctrl_c_tells_how_to_carry_on_and_that_works(folder: Path) -> None:
     assert 3 <= steps_done(checkpoint) < 40
     # Options that would make it another training are refused first, and cost nothing.
     for words in (("--lr", "0.5"), ("--data-seed", "3"), ("--recipe", "ovf"), ("--sigma-d", "0.2")):
-        refused = run(folder, *shlex.split(told[1]), *words, code=2)
+        refused = forked.run(folder, *shlex.split(told[1]), *words, code=2)
         assert "cut was started with other options" in refused.stderr
         assert refused.stderr.count("\n") == 1
-    run(folder, *shlex.split(told[1]))
+    forked.run(folder, *shlex.split(told[1]))
     assert_same_end(folder, "cut")
-    refused = run(folder, *shlex.split(told[1]), code=2)
+    refused = forked.run(folder, *shlex.split(told[1]), code=2)
     assert "the run in cut is finished" in refused.stderr
 
 
@@ -138,7 +142,7 @@ def test_a_comparison_is_stopped_by_ctrl_c_and_carried_on(tmp_path: Path) -> Non
     assert error.strip().splitlines()[-1].endswith("to carry on: steadynet compare --out c --resume")
     finished = len(list(cells.glob("*/result.json")))
     assert finished < 4
-    done = run(tmp_path, "compare", "--out", "c", "--resume")
+    done = forked.run(tmp_path, "compare", "--out", "c", "--resume")
     assert "[4/4]" in done.stderr
     rows: Any = json.loads((tmp_path / "c" / "results.json").read_text())["rows"]
     assert [(row["recipe"], row["sigma_d"]) for row in rows] == [

@@ -234,7 +234,7 @@ def skewed(rng: np.random.Generator, count: int) -> tuple[Array, Array]:
 def test_the_interval_of_the_difference_covers_as_stated_though_it_stops_early(
     errors: Callable[[np.random.Generator, int], tuple[Array, Array]],
 ) -> None:
-    # 1200 repetitions, of the std 0.0063: a false alarm of 0.0015, and a power above 0.99 against 91 %.
+    # 800 repetitions, of the std 0.0077: a false alarm of 0.0012, and a power of 0.99 against 90 %.
     pair = Pair(easiness(3, 2), errors)
     truth, hits, cycles = pair.difference, 0, set[float]()
     design = BlockDesign(half_width=0.01, blocks=BLOCKS, max_draws=40 * BLOCKS)
@@ -245,5 +245,5 @@ def test_the_interval_of_the_difference_covers_as_stated_though_it_stops_early(
         assert found.accuracy.interval is not None
         hits += found.accuracy.interval.low <= truth <= found.accuracy.interval.high
         cycles.add(found.first.cycles)
-    assert 0.93 <= hits / REPETITIONS <= 0.97
+    assert 0.925 <= hits / REPETITIONS <= 0.975
     assert len(cycles) > 1, "some stopped earlier than others"

@@ -20,9 +20,9 @@ from steadynet.montecarlo.stratified import stratified_interval, stratified_mean
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Array]
 IMAGES, BLOCKS = 1000, 50
-# Coverage of 1200 repetitions has a std of 0.0063 at 95 %: an interval that covers 95 % falls outside 93 … 97 % with
-# probability 0.0015, one that covers 91 % is found with a power above 0.99.
-REPETITIONS = 1200
+# Coverage of 800 repetitions has a std of 0.0077 at 95 %: an interval that covers 95 % falls outside 92.5 … 97.5 % with
+# probability 0.0012, one that covers 90 % is found with a power of 0.99.
+REPETITIONS = 800
 
 
 def chance(logit: Array) -> Array:
@@ -110,15 +110,15 @@ def coverage(name: str) -> tuple[float, float]:
 @pytest.mark.parametrize("name", TABLES)
 def test_coverage_is_as_stated(name: str) -> None:
     accuracy, ekl = coverage(name)
-    assert 0.93 <= accuracy <= 0.97
-    assert 0.93 <= ekl <= 0.97
+    assert 0.925 <= accuracy <= 0.975
+    assert 0.925 <= ekl <= 0.975
 
 
 @pytest.mark.parametrize("name", HARD)
 def test_coverage_holds_where_few_chips_collapse_or_nothing_errs(name: str) -> None:
     accuracy, ekl = coverage(name)
-    assert accuracy >= 0.93
-    assert ekl >= 0.93
+    assert accuracy >= 0.925
+    assert ekl >= 0.925
 
 
 def differing(rng: np.random.Generator, cycles: int) -> tuple[Array, float]:
@@ -151,7 +151,7 @@ def test_blocks_of_different_difficulty_neither_widen_the_interval_nor_turn_it(
     low, high = np.array(ends).T
     above, below = float((low > truth).mean()), float((high < truth).mean())
     assert above + below <= 0.07
-    # 2.5 % each of 1200 is 30 ± 5.4.
+    # 2.5 % each of 800 is 20 ± 4.4.
     assert min(above, below) >= 0.005
     assert max(above, below) <= 0.045
     assert (high - low).mean() <= 1.4 * 2 * 1.96 * np.std(means)
@@ -280,7 +280,7 @@ def test_a_ratios_interval_covers() -> None:
         assert interval is not None
         assert ratio == pytest.approx(above.sum() / below.sum())
         hits += interval.low <= 0.2 <= interval.high
-    assert 0.93 <= hits / REPETITIONS <= 0.97
+    assert 0.925 <= hits / REPETITIONS <= 0.975
     assert stratified_ratio(np.zeros((5, 20)), np.zeros((5, 20)), weights)[1] is None
 
 

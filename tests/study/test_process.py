@@ -24,7 +24,7 @@ AXES = {
     "sigma_d": [0.1, 0.2],
     "seed": [0],
 }
-BASE = {**WRITTEN["base"], "epochs": 8, "batch_size": 20}
+BASE = {**WRITTEN["base"], "epochs": 5, "batch_size": 20}
 # What two runs of the same cell may differ in.
 TIMES = ("train_seconds", "test_seconds", "peak_mib", "finished")
 
@@ -165,4 +165,4 @@ def test_a_cell_can_be_trained_by_several_processes_of_which_one_speaks(folder: 
     ]
     assert len(done.stdout.splitlines()) == 4
     [one, other] = (folder / "two").glob("cells/*/result.json")
-    assert json.loads(one.read_text())["steps"] == json.loads(other.read_text())["steps"] == 8 * 9
+    assert json.loads(one.read_text())["steps"] == json.loads(other.read_text())["steps"] == 5 * 9

@@ -29,7 +29,7 @@ def planned(out: Path) -> Plan:
         "recipe": {"W/": {"recipe": "noise"}, "W/, T = 4": {"recipe": "noise", "temperature": 4}},
         "seed": [0],
     }
-    base = {**WRITTEN["base"], "epochs": 24, "batch_size": 20, "sigma_d": 0.1}
+    base = {**WRITTEN["base"], "epochs": 12, "batch_size": 20, "sigma_d": 0.1}
     return plan([study(written(axes=axes, base=base))], out)
 
 

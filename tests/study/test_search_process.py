@@ -24,7 +24,7 @@ RANGE = {**SEARCH, "over": {"beta": {"low": 1e-4, "high": 1e-1, "log": True}}, "
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two studies, and what nothing disturbed, under `whole`."""
     folder = tmp_path_factory.mktemp("searches")
-    base = {**WRITTEN["base"], "epochs": 6, "batch_size": 20, "checkpoint_every": 0}
+    base = {**WRITTEN["base"], "epochs": 4, "batch_size": 20, "checkpoint_every": 0}
     axes = {**AXES, "seed": [0]}
     write(folder, "grid", base=base, axes=axes, search=[SEARCH])
     write(folder, "range", base=base, axes=axes, search=[RANGE])
