@@ -226,6 +226,12 @@ def test_what_cannot_hold_it_says_so(method: str, message: str) -> None:
         fit(make("own"), recipe(method), DEVICE, data, data, epochs=1, batch_size=5, progress=False)
 
 
+def test_a_learning_rate_of_the_recipes_own_leaves_weights_in_shape() -> None:
+    data = INPUTS, torch.arange(5) % 3
+    result = fit(make("own"), recipe("noise", pace=2.0), DEVICE, data, data, epochs=1, batch_size=5)
+    assert len(result.history) == 1
+
+
 def test_a_parametrised_recurrent_layer_is_refused() -> None:
     layer = parametrizations.weight_norm(nn.LSTM(3, 4), "weight_hh_l0")
     with pytest.raises(SteadyNetError, match="is parametrised, and computes with copies"):

@@ -36,7 +36,7 @@ def check_replaceable(model: nn.Module, layout: Layout, inputs: Any) -> None:
     weights = named_weights(model, layout.names)
     stand_ins = {name: weight.detach().clone().requires_grad_() for name, weight in weights.items()}
     args, kwargs = arguments(inputs)
-    with _trial(model):
+    with trial(model):
         try:
             output = call_with(model, stand_ins, args, kwargs)
         except Exception as error:
@@ -53,7 +53,7 @@ def check_replaceable(model: nn.Module, layout: Layout, inputs: Any) -> None:
 
 
 @contextmanager
-def _trial(model: nn.Module) -> Generator[None]:
+def trial(model: nn.Module) -> Generator[None]:
     """Let the model be run in evaluation mode with gradients, and leave it, the warnings and the random numbers as they were."""
     modes = [module.training for module in model.modules()]
     # A forward may count in its buffers in evaluation too.

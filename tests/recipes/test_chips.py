@@ -17,9 +17,9 @@ from steadynet.loader import as_dataset
 from steadynet.recipes import IRS, OVF, Chips, CrossEntropy, DeviceVariation, Recipe
 from steadynet.training import fit
 from steadynet.training.evaluation import StepEvaluation
-from steadynet.training.forwards import parts_of
 from steadynet.training.module import TrainingModule
 from steadynet.training.settings import Settings
+from steadynet.training.shares import check_chips, parts_of
 
 
 @given(st.integers(1, 12), st.integers(0, 50), st.integers(0, 50))
@@ -118,20 +118,34 @@ def test_more_chips_than_a_batch_can_bear_are_refused() -> None:
 )
 def test_a_small_last_batch_is_shared_by_fewer_chips(images: int, parts: list[int]) -> None:
     x = torch.arange(images)
-    assert [len(part) for part in parts_of(x, 4)] == parts
-    assert torch.equal(torch.cat(parts_of(x, 4)), x)
-    assert [len(part[1]) for part in parts_of((x, x), 4)] == parts
-    named = parts_of({"x": x, "y": x[:, None]}, 4)
+    assert [len(part) for part in parts_of(x, Chips(4))] == parts
+    assert torch.equal(torch.cat(parts_of(x, Chips(4))), x)
+    assert [len(part[1]) for part in parts_of((x, x), Chips(4))] == parts
+    named = parts_of({"x": x, "y": x[:, None]}, Chips(4))
     assert [len(part["y"]) for part in named] == parts
     assert torch.equal(torch.cat([part["x"] for part in named]), x)
     with pytest.raises(
         SteadyNetError, match=r"cannot be shared between chips .*got shapes .*: train with chips 1"
     ):
-        parts_of((x, torch.zeros(images + 1)), 4)
+        parts_of((x, torch.zeros(images + 1)), Chips(4))
     with pytest.raises(
         SteadyNetError, match=r"cannot be shared between chips .*got str: .*train with chips 1"
     ):
-        parts_of((x, "words"), 4)
+        parts_of((x, "words"), Chips(4))
+
+
+@pytest.mark.parametrize(("images", "parts"), [(8, [2, 2, 2, 2]), (7, [4, 3]), (5, [3, 2]), (3, [3])])
+def test_mirrored_chips_of_a_small_last_batch_stay_in_pairs(images: int, parts: list[int]) -> None:
+    assert [len(part) for part in parts_of(torch.arange(images), Chips(4, mirrored=True))] == parts
+
+
+def test_each_processs_share_of_a_batch_must_bear_the_chips() -> None:
+    check_chips(Chips(4), 16, 2)
+    with pytest.raises(
+        SteadyNetError,
+        match="8 chips cannot share the share that each of 2 processes has of a batch of 16 images, two each at least",
+    ):
+        check_chips(Chips(8), 16, 2)
 
 
 @pytest.mark.parametrize(

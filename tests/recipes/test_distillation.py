@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -156,3 +157,27 @@ def test_a_teacher_from_disk_is_as_noisy_as_is_asked_for(noise: bool) -> None:
     )
     Distillation("a run", teacher_noise=noise).loss(forwards)
     assert seen == [("teacher", noise)]
+
+
+class Pixels(nn.Module):
+    """Logits [B, 2, 3] of three places each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x).reshape(-1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (Pixels(), r"the network must return logits \[images, classes\] to be distilled"),
+        (nn.Linear(3, 1), r"a network of one output has no classes to be taught"),
+    ],
+)
+def test_outputs_that_are_no_classes_are_refused(net: nn.Module, message: str) -> None:
+    x = torch.ones(8, 3)
+    with pytest.raises(SteadyNetError, match=message), warnings.catch_warnings(action="ignore"):
+        fit(net, "distill", DEVICE, (x, x), (x, x), loss=lambda output, targets: output.sum(), epochs=1)

@@ -186,6 +186,20 @@ def test_a_step_may_add_up_losses_at_several_places(objective: Any) -> None:
         torch.testing.assert_close(parameter.grad, apart[name], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("objective", [CrossEntropy(), OVF(beta=0.1), IRS(beta=0.1, taps=("pool1",))])
+def test_a_step_may_ask_for_a_gradient_while_a_loss_of_its_own_waits(objective: Any) -> None:
+    # As a step does that adds the loss at an adversarial place to the one where it stands.
+    module, evaluation = evaluated(Recipe(objective=objective))
+    here = evaluation()
+    gradient = evaluation.gradient(["conv1.weight"])["conv1.weight"]
+    (here + evaluation({"conv1.weight": 0.1 * gradient})).backward()
+    other, again = evaluated(Recipe(objective=objective))
+    again.gradient(["conv1.weight"])
+    (again() + again({"conv1.weight": 0.1 * gradient})).backward()
+    for one, two in zip(module.backbone.parameters(), other.backbone.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, two.grad, rtol=1e-9, atol=1e-12)
+
+
 def evaluated(recipe: Recipe) -> tuple[TrainingModule, StepEvaluation]:
     images, labels = make_batch()
     data = as_dataset((images, labels))

@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from recipes.reference import Net, make_batch, make_net
+from steadynet.errors import SteadyNetError
 from steadynet.nvm.device import Device
 from steadynet.nvm.variation import Gaussian
 from steadynet.recipes import Clip, Recipe, recipe
@@ -109,6 +111,13 @@ def killed_and_resumed(name: str, hardware: Hardware, out: Path) -> dict[str, An
     return train(name, hardware, out, make_net(seed=5, batchnorm=False), resume=True)
 
 
+def with_an_unused_layer() -> Net:
+    """Return the net with a layer that its forward leaves out, as networks have that were trained for another task."""
+    net = make_net(batchnorm=False)
+    net.add_module("pooler", nn.Linear(2, 2).double())
+    return net
+
+
 def main() -> None:
     warnings.filterwarnings("error", message=".*sync_dist.*")
     out = Path(sys.argv[1])
@@ -123,6 +132,11 @@ def main() -> None:
         leave("resumed", killed_and_resumed("irs", hardware, out / "resumed"))
         # With BatchNorm each rank has its own batch statistics, and the state at the end must be one all the same.
         leave("batchnorm", train("ovf", hardware, out / "batchnorm", make_net())["state"])
+        leave("unused", train("noise", hardware, out / "unused", with_an_unused_layer())["state"])
+        try:
+            train("noise", replace(hardware, strategy="ddp"), out / "refused", with_an_unused_layer())
+        except SteadyNetError as error:
+            leave("refused", str(error))
 
 
 if __name__ == "__main__":

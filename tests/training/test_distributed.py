@@ -117,6 +117,14 @@ def test_with_batchnorm_the_ranks_end_in_one_state(by_torchrun: Path) -> None:
     assert int(first["bn1.num_batches_tracked"]) > 0
 
 
+def test_a_layer_that_takes_no_part_hangs_nobody(by_torchrun: Path) -> None:
+    first, second = left(by_torchrun, "unused")
+    assert differences(first, second) == []
+    used = {name: tensor for name, tensor in first.items() if not name.startswith("pooler")}
+    assert differences(used, left(by_torchrun, "noise")[0]["state"]) == []
+    assert "take strategy 'ddp_find_unused_parameters_true'" in left(by_torchrun, "refused")[0]
+
+
 def test_ranks_resume_together_in_the_middle_of_an_epoch(by_torchrun: Path) -> None:
     first, second = left(by_torchrun, "resumed")
     whole, _ = left(by_torchrun, "irs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -344,3 +345,23 @@ def test_batchnorm_layers_come_back_from_being_synchronised() -> None:
     assert cast("Tensor", own.running_mean).tolist() == [2.0] * 4
     net.eval()(torch.zeros(1, 1, 8, 8))
     assert calls == [1]
+
+
+def test_a_step_takes_the_mean_over_its_batches_however_many_an_epochs_last_has() -> None:
+    # Five batches of 8 in steps of three and two: as steps of 24 and of 16 images are.
+    x, y = torch.randn(40, 6, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 3
+    data, device = (x, y), Device(variation=Gaussian(0.0), quantize=False)
+    net, other = nn.Linear(6, 3), nn.Linear(6, 3)
+    other.load_state_dict(net.state_dict())
+    options: dict[str, Any] = {"epochs": 1, "lr": 0.5, "optimizer": "sgd", "hardware": CPU, "seed": 3}
+    fit(net, "vanilla", device, data, data, batch_size=8, accumulate=3, **options)
+    order = torch.cat([labels for _, labels in Loader(data, batch_size=8, seed=3, shuffle=True)])
+    images = torch.cat([inputs for inputs, _ in Loader(data, batch_size=8, seed=3, shuffle=True)])
+    optimizer = torch.optim.SGD(other.parameters(), lr=0.5, momentum=0.9)
+    for step, part in enumerate((slice(0, 24), slice(24, 40))):
+        optimizer.param_groups[0]["lr"] = 0.5 * (1 + math.cos(math.pi * step / 2)) / 2
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(other(images[part]), order[part]).backward()
+        optimizer.step()
+    for one, two in zip(net.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(one, two)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.utils.data import Dataset, TensorDataset
 import steadynet as sn
 from steadynet.errors import SteadyNetError
 from steadynet.loader import Loader
+from steadynet.training.loss import cross_entropy
 from training.small import CPU, DEVICE
 
 
@@ -82,6 +84,83 @@ def test_class_numbers_are_judged_by_accuracy_whatever_the_loss() -> None:
         (x, (x[:, 0] > 0).long()), lambda o, t: F.cross_entropy(o, t, label_smoothing=0.1), nn.Linear(8, 2)
     )
     assert result.best_accuracy == max(row["val_accuracy_noisy"] for row in result.history)
+
+
+def test_numbers_that_are_no_classes_are_judged_by_their_loss() -> None:
+    # Counts of one output, and integers beyond the number of outputs: an accuracy of them would mean nothing.
+    x = line()[0]
+    counts = (x[:, 0] > 0).long() + (x[:, 1] > 0).long()
+
+    def poisson(output: Tensor, targets: Tensor) -> Tensor:
+        return F.poisson_nll_loss(output[:, 0], targets.float())
+
+    for outputs in (1, 2):
+        result = fit((x, counts), poisson, nn.Linear(8, outputs), epochs=3, lr=0.02)
+        assert math.isnan(result.best_accuracy)
+        noisy = [row["val_loss_noisy"] for row in result.history]
+        assert result.best_epoch == noisy.index(min(noisy))
+
+
+@pytest.mark.parametrize("classifies", [None, False, True])
+def test_whether_accuracy_chooses_can_be_said(classifies: bool | None) -> None:
+    # Class numbers may be used for something else than to be told apart by the largest output.
+    x = line()[0]
+
+    def apart(output: Tensor, targets: Tensor) -> Tensor:
+        return (output[targets == 0].mean(0) - output[targets == 1].mean(0)).square().sum().neg().exp()
+
+    result = fit((x, (x[:, 0] > 0).long()), apart, nn.Linear(8, 4), epochs=2, classifies=classifies)
+    assert ("val_loss" in result.history[0]) == (classifies is False)
+    assert math.isnan(result.best_accuracy) == (classifies is False)
+
+
+class Wrapped(nn.Linear):
+    def forward(self, input: Tensor) -> Any:
+        return super().forward(input), input
+
+
+def frozen() -> nn.Module:
+    return nn.Linear(8, 2).requires_grad_(False)
+
+
+class Named(Dataset[Any]):
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, place: int) -> Any:
+        return torch.ones(8), {"y": torch.tensor(0)}
+
+
+@pytest.mark.parametrize(
+    ("net", "data", "loss", "message"),
+    [
+        (Wrapped(8, 2), None, F.mse_loss, r"Wrapped returns tuple, not one tensor: wrap it"),
+        (nn.Linear(8, 2), Named(), F.mse_loss, r"targets must be one tensor"),
+        (
+            nn.Linear(8, 1),
+            None,
+            lambda o, t: (o - t).square(),
+            r"a loss must be a tensor of one number, got shape \(2, 1\)",
+        ),
+        (nn.Linear(8, 1), None, lambda o, t: 1.0, r"a loss must be a tensor of one number, got type float"),
+        (nn.Linear(8, 1), TensorDataset(*line()), cross_entropy, r"give one class number each as integers"),
+        (frozen(), None, F.mse_loss, r"no parameter of Linear requires a gradient"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(
+    net: nn.Module, data: Any, loss: Any, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SteadyNetError, match=message):
+        fit(line() if data is None else data, loss, net, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_does_not_go_on_by_another_loss(tmp_path: Path) -> None:
+    for again, resume in ((F.mse_loss, False), (F.mse_loss, True)):
+        fit(line(), again, out=tmp_path / "run", resume=resume)
+    for other in (F.l1_loss, nn.MSELoss(), partial(F.mse_loss, reduction="sum")):
+        with pytest.raises(SteadyNetError, match="loss"):
+            fit(line(), other, out=tmp_path / "run", resume=True)
 
 
 def test_a_recipe_that_divides_outputs_warns_where_they_are_no_classes() -> None:

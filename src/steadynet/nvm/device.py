@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Self, cast
 
-from steadynet.errors import SteadyNetError, check_choice, check_integer, check_number
+from steadynet.errors import SteadyNetError, check_bool, check_choice, check_integer, check_number
 from steadynet.nvm.composed import Composed, Effect
 from steadynet.nvm.conductance_law import ConductanceLaw
 from steadynet.nvm.device_law import DeviceLaw
@@ -97,9 +97,8 @@ class Device:
                 f"a tile of {tile[1]} columns is smaller than one weight, whose {self.slices} slices lie side by side: "
                 f"take {self.slices} columns or more"
             )
-        for what in ("quantize", "fold_bn"):
-            if not isinstance(value := getattr(self, what), bool):
-                raise SteadyNetError(f"{what} must be True or False, got {value!r}")
+        check_bool("quantize", self.quantize)
+        check_bool("fold_bn", self.fold_bn)
         for what in ("include", "exclude"):
             given: object = getattr(self, what)
             patterns = tuple(cast("Sequence[object]", given)) if isinstance(given, tuple | list) else (None,)

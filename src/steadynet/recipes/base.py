@@ -199,6 +199,15 @@ class FreeWeights:
         """Leave the weights alone."""
 
 
+def touches_weights(constraint: Constraint) -> bool:
+    """Return whether a constraint does anything but set the learning rate of all parameters."""
+    several: tuple[Constraint, ...] | None = getattr(constraint, "constraints", None)
+    if several is not None:
+        return any(touches_weights(one) for one in several)
+    own = ("rates", "setup", "transform", "penalty", "project")
+    return any(getattr(type(constraint), name, None) is not getattr(FreeWeights, name) for name in own)
+
+
 class Evaluation(Protocol):
     """The loss of one step, to be evaluated at the weights and near them.
 

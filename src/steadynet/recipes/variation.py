@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from steadynet.errors import SteadyNetError, check_bool, check_integer, check_number
+from steadynet.nvm.composed import Composed
 from steadynet.nvm.device import Device
 from steadynet.nvm.variation import Variation
 from steadynet.nvm.weight_law import Censored, LogNormal
@@ -88,6 +89,8 @@ class DeviceVariation:
 class OtherVariation:
     """Training sees another law than the deployed device's, with the same bits and mapping.
 
+    What befalls the deployed devices after programming is left out; a law with effects of its own brings these.
+
     Args:
         variation: The law, with its own σ_d.
         chips: How many chips share a batch.
@@ -114,6 +117,8 @@ class OtherVariation:
 class CensoredVariation:
     """Training sees Gaussian errors whose upper tail is cut (TRICE), whatever the deployed device's law.
 
+    Of what befalls the devices after programming it sees what can befall whole weights: `Common`, and constant `Read`.
+
     Args:
         cutoff: c; see `steadynet.nvm.weight_law.Censored`. Their authors search it, {0.5, 0.7, 1, 1.5, 2} here.
         sigma_d: σ_d in training; the deployed device's if None.
@@ -136,12 +141,14 @@ class CensoredVariation:
         """Return the deployed device with the censored law; each weight draws one number."""
         sigma_d = deployed.sigma_d if self.sigma_d is None else self.sigma_d
         law = Censored(sigma_d, self.cutoff, self.mean_corrected)
-        return dataclasses.replace(deployed, variation=law, path="weight")
+        return dataclasses.replace(deployed, variation=_with_effects(law, deployed), path="weight")
 
 
 @dataclass(frozen=True)
 class LogNormalVariation:
     """Training sees each weight w as w e^θ, θ ~ N(0, σ²), whatever the deployed device's law.
+
+    Of what befalls the devices after programming it sees what can befall whole weights: `Common`, and constant `Read`.
 
     Args:
         sigma_d: σ, the std of θ; the deployed device's σ_d if None.
@@ -160,4 +167,10 @@ class LogNormalVariation:
     def device(self, deployed: Device) -> Device:
         """Return the deployed device with the log-normal law; each weight draws one number."""
         law = LogNormal(deployed.sigma_d if self.sigma_d is None else self.sigma_d)
-        return dataclasses.replace(deployed, variation=law, path="weight")
+        return dataclasses.replace(deployed, variation=_with_effects(law, deployed), path="weight")
+
+
+def _with_effects(law: Variation, deployed: Device) -> Variation:
+    """Return a law of whole weights with those effects of the deployed device that can befall whole weights."""
+    effects = tuple(effect for effect in deployed.effects if effect.per_weight)
+    return Composed(law, effects) if effects else law

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from steadynet.batches import arguments, logits_of
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.device import Device
 from steadynet.recipes.recipe import Recipe
 from steadynet.recipes.recipe import recipe as named_recipe
 from steadynet.recipes.step.plain import Plain
+from steadynet.replaceable import trial
+from steadynet.training.loss import Loss, cross_entropy
 from steadynet.training.settings import Hardware, Settings
 
 
@@ -33,14 +36,85 @@ def recipe_of(given: Recipe | str, device: Device) -> Recipe:
     return given
 
 
-def warn_of_division(recipe: Recipe, targets: Any) -> None:
+def check_task(model: nn.Module, loss: Loss, example: Any, targets: Any) -> tuple[int, ...]:
+    """Look at the network's output and at the loss of a small batch, and return the output's shape.
+
+    Raises:
+        SteadyNetError: If nothing of the network is trained, it returns no tensor, targets are none or no class numbers where
+            there is no loss of another task, or the loss is no single number.
+    """
+    name = type(model).__name__
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise SteadyNetError(f"no parameter of {name} requires a gradient: let those that are to be trained")
+    if not isinstance(targets, Tensor):
+        raise SteadyNetError(
+            f"targets must be one tensor a batch, got {type(targets).__name__}: put them into one, which your loss takes apart"
+        )
+    if loss is cross_entropy and (targets.is_floating_point() or targets.dim() != 1):
+        raise SteadyNetError(
+            f"the targets of a batch are {targets.dtype} of shape {tuple(targets.shape)}: give one class number each as "
+            "integers, or a loss=… of your own"
+        )
+    args, kwargs = arguments(example)
+    with trial(model), torch.no_grad():
+        output: object = logits_of(model(*args, **kwargs))
+        if not isinstance(output, Tensor):
+            raise SteadyNetError(
+                f"{name} returns {type(output).__name__}, not one tensor: wrap it to return what the loss takes"
+            )
+        try:
+            value: object = loss(output, targets.to(output.device))
+        except SteadyNetError:
+            raise
+        except Exception:  # What a loss cannot do with two items it may with a batch.
+            return tuple(output.shape)
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"type {type(value).__name__}"
+        raise SteadyNetError(
+            f"a loss must be a tensor of one number, got {found}: let it return the batch's mean"
+        )
+    return tuple(output.shape)
+
+
+def has_unused(model: nn.Module, example: Any) -> bool:
+    """Return whether a parameter that is trained takes no part in the network's output, for which DDP has to look."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    args, kwargs = arguments(example)
+    with trial(model):
+        output: Tensor = logits_of(model(*args, **kwargs))
+        found = torch.autograd.grad(output.sum(), trained, allow_unused=True)
+    return any(gradient is None for gradient in cast("tuple[Tensor | None, ...]", found))
+
+
+def are_classes(shape: tuple[int, ...], targets: Tensor) -> bool:
+    """Return whether targets look like class numbers of outputs of a shape."""
+    if targets.dim() != 1 or targets.is_floating_point() or len(shape) != 2 or shape[1] < 2:
+        return False
+    return not len(targets) or (int(targets.min()) >= 0 and int(targets.max()) < shape[1])
+
+
+def warn_of_division(recipe: Recipe, *, classifies: bool) -> None:
     """Warn where a task other than classification is trained on outputs that the deployed network does not give."""
     objective: Any = recipe.objective
     divides = getattr(objective, "temperature", 1.0) != 1.0 or hasattr(objective, "beta")
-    if divides and isinstance(targets, Tensor) and (targets.is_floating_point() or targets.dim() != 1):
+    if divides and not classifies:
         warnings.warn(
             f"recipe {recipe.name!r} divides outputs in the loss, so the trained network's own are as much larger: where more "
             "than their order counts, take temperature=1 and no feedback",
+            stacklevel=3,
+        )
+
+
+def warn_of_effects(recipe: Recipe, device: Device) -> None:
+    """Warn where the recipe trains on a noisy device that lacks what befalls the deployed one."""
+    trained = recipe.variation.device(device)
+    if trained is None:
+        return
+    left = [str(effect) for effect in device.effects if effect not in trained.effects]
+    if left:
+        warnings.warn(
+            f"recipe {recipe.name!r} trains on a law of its own, which cannot hold {' and '.join(left)}: the network meets "
+            "that in tests alone",
             stacklevel=3,
         )
 

@@ -72,9 +72,12 @@ class StepEvaluation:
                     f"{name!r} is no trainable parameter of the backbone: it has no gradient"
                 )
         chosen = {name: parameters[name] for name in names}
+        before = Counter(self._runs)
         found = torch.autograd.grad(self(), list(chosen.values()), allow_unused=True)
-        # The graph is gone, and with it the need for its chips: the next evaluation may have their memory.
+        # The graph is gone, and with it the need for its chips: the next evaluation may have their memory, but not that of
+        # an earlier one whose graph lives.
         self._runs.clear()
+        self._runs.update(before)
         gradients: dict[str, Tensor] = {}
         for (name, parameter), gradient in zip(
             chosen.items(), cast("tuple[Tensor | None, ...]", found), strict=True

@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,19 @@ from steadynet.replaceable import check_replaceable
 from steadynet.training.batchnorm import own_batchnorm
 from steadynet.training.callbacks import Keeper, TrainingInterrupted
 from steadynet.training.checkpoints import WholeFileIO, load_checkpoint
-from steadynet.training.checks import check_precision, recipe_of, warn_of_division
+from steadynet.training.checks import (
+    are_classes,
+    check_precision,
+    check_task,
+    has_unused,
+    recipe_of,
+    warn_of_division,
+    warn_of_effects,
+)
 from steadynet.training.loss import Loss, cross_entropy
 from steadynet.training.module import TrainingModule
 from steadynet.training.settings import LOGGERS, Hardware, LoggerName, Settings
+from steadynet.training.shares import check_chips
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,7 @@ def fit(
     overwrite: bool = False,
     init: Mapping[str, Tensor] | Path | str | None = None,
     loss: Loss = cross_entropy,
+    classifies: bool | None = None,
     augment: bool = True,
     loggers: tuple[LoggerName, ...] = ("csv",),
     progress: bool = False,
@@ -82,7 +92,7 @@ def fit(
     The model is trained in place and keeps its class, its hooks and its parameters' names. After each
     epoch its accuracy on `val` is taken clean and on a few chips; the weights of the epoch with the best
     noisy accuracy are those that it ends with. Where targets are no class numbers, as with a `loss` for another task, it is
-    the epoch with the least loss on noisy chips.
+    the epoch with the least loss on noisy chips; see `classifies`.
 
     Example:
         >>> import steadynet as sn, torch
@@ -107,6 +117,10 @@ def fit(
         init: Initial weights, a state_dict or a file of one; the model's own if None.
         loss: The task's loss of (output, targets). Recipes that divide logits, by a temperature or by feedback, do so with any
             output: where more than its order counts, as in regression, take temperature 1 and no feedback.
+        classifies: Whether targets are class numbers and outputs logits, so that accuracy chooses the epoch, and not the loss. If
+            None, they are with the `loss` of classification, and with another one where they look so: integers below the
+            number of outputs, two outputs or more. Say False where a loss takes class numbers for something else, as that
+            of an embedding.
         augment: Whether a data set that knows its augmentation applies it in training.
         loggers: "csv" (`history.csv`) and "tensorboard".
         progress: Whether a progress bar with loss, clean and noisy validation accuracy is shown.
@@ -135,21 +149,35 @@ def fit(
         load_state(model, init)
     check_finite(model)
     example, targets = next(iter(Loader(val_data, batch_size=2, shuffle=False)))
-    warn_of_division(recipe, targets)
     where = next((parameter.device for parameter in model.parameters()), None)
     example = each(lambda tensor: tensor.to(where), example)
+    shape = check_task(model, loss, example, targets)
+    if classifies is None and classes:
+        classifies = True
+    warn_of_division(recipe, classifies=are_classes(shape, targets) if classifies is None else classifies)
+    warn_of_effects(recipe, device)
     modes = [(module, module.training) for module in model.modules()]
     # Layers that the user put into evaluation mode inside a network that trains, such as a frozen BatchNorm, stay there.
     if not model.training:
         model.train()
     try:
         module = TrainingModule(model, recipe, device, train_data, val_data, example, chosen, loss, augment)
+        module.classifies = classifies
         check_replaceable(model, module.setting.layout, example)
         folder = None if out is None else Path(out)
         keeper = Keeper(folder, chosen.checkpoint_every, table="csv" in loggers)
         resumed = _resumed(keeper, resume)
         images = len(train_data)  # pyright: ignore[reportArgumentType] (checked to be sized)
-        trainer = _trainer(chosen, hardware, keeper, loggers, progress, images / chosen.batch_size)
+        trainer = _trainer(
+            chosen,
+            hardware,
+            keeper,
+            loggers,
+            progress,
+            images / chosen.batch_size,
+            lambda: has_unused(model, example),
+        )
+        check_chips(recipe.variation.chips, chosen.batch_size, max(1, trainer.world_size))
         # What the training's own loader would refuse is refused here.
         Loader(
             train_data, batch_size=chosen.batch_size, workers=chosen.workers, world=max(1, trainer.world_size)
@@ -167,7 +195,9 @@ def fit(
     return FitResult(
         model=model,
         best_epoch=keeper.best_epoch,
-        best_accuracy=keeper.best_score if module.classifies and keeper.history else math.nan,
+        best_accuracy=keeper.best_score
+        if keeper.history and "val_accuracy" in keeper.history[0]
+        else math.nan,
         history=tuple(keeper.history),
         seconds=float(keeper.state_dict()["seconds"]),
         interrupted=interrupted,
@@ -192,6 +222,13 @@ def _run(trainer: pl.Trainer, module: TrainingModule, keeper: Keeper, resumed: P
             trainer.fit(module, ckpt_path=resumed, weights_only=True)
         except TrainingInterrupted:
             return True
+        except RuntimeError as error:
+            if "parameters that were not used in producing the loss" not in str(error):
+                raise
+            raise SteadyNetError(
+                "a parameter takes no part in the loss of a step, for which strategy 'ddp' waits in vain: take strategy "
+                "'ddp_find_unused_parameters_true', or let it require no gradient"
+            ) from error
     return False
 
 
@@ -211,6 +248,7 @@ def _trainer(
     loggers: tuple[LoggerName, ...],
     progress: bool,
     batches: float,
+    unused: Callable[[], bool],
 ) -> pl.Trainer:
     for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
         for child in ("", ".utilities.rank_zero", ".accelerators.cuda"):
@@ -238,6 +276,9 @@ def _trainer(
             ) from None
     gpus = not on_cpu and hardware.accelerator != "mps"
     several = hardware.num_nodes > 1 or (devices not in (1, "1"))
+    strategy = hardware.strategy
+    if strategy == "auto" and several and unused():
+        strategy = "ddp_find_unused_parameters_true"
     callbacks: list[pl.Callback] = [keeper]
     if progress:
         callbacks.append(TQDMProgressBar(refresh_rate=10))
@@ -246,7 +287,7 @@ def _trainer(
             accelerator=hardware.accelerator,
             devices=int(devices) if str(devices).isdigit() else devices,
             num_nodes=hardware.num_nodes,
-            strategy=hardware.strategy,
+            strategy=strategy,
             sync_batchnorm=gpus and several,
             precision={"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[settings.precision],  # pyright: ignore[reportArgumentType]
             max_epochs=settings.epochs,

@@ -140,7 +140,7 @@ class StepForwards:
             if ideal
             else self._programmings(sigma_d, raised)
         )
-        chips = setting.chips.count if programmings else 1
+        chips = setting.chips if programmings else Chips()
         passes = [
             self._forward(
                 inputs, chip, programmings, pass_, update_batchnorm and self._learns, taps, recompute
@@ -214,7 +214,7 @@ class StepForwards:
             return child(*inputs)
         outputs: list[Tensor] = []
         own = _part(setting.parts_layout, {n for n in setting.parts_layout.names if n.startswith(f"{name}.")})
-        for chip, share in enumerate(parts_of(inputs, setting.chips.count)):
+        for chip, share in enumerate(parts_of(inputs, setting.chips)):
             slot = self._slot(f"parts.{name}", pass_)
             programmed = self._program(setting.parts, setting.trained, own, slot, pass_, chip)
             tensors = {key.removeprefix(f"{name}."): tensor for key, tensor in programmed.items()}

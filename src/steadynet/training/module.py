@@ -19,12 +19,13 @@ from steadynet.loader import Loader
 from steadynet.mapping import layout
 from steadynet.nvm.device import Device
 from steadynet.randomness import stable_seed
-from steadynet.recipes.constraint.none import NoConstraint
+from steadynet.recipes.base import touches_weights
 from steadynet.recipes.recipe import Recipe
 from steadynet.training.checkpoints import check_same_training, plain
+from steadynet.training.checks import are_classes
 from steadynet.training.evaluation import StepEvaluation
 from steadynet.training.forwards import Setting, moved_parameters
-from steadynet.training.loss import Loss, cross_entropy
+from steadynet.training.loss import Loss, cross_entropy, name_of
 from steadynet.training.optimizers import check_optimizer, optimizers
 from steadynet.training.settings import Settings
 from steadynet.training.shares import check_chips
@@ -64,7 +65,7 @@ class TrainingModule(pl.LightningModule):
         # A weight that the user froze stays as it is: no constraint moves it.
         self._on_devices = tuple(n for n in mapped.names if n in parameters and parameters[n].requires_grad)
         computed = [name for name in mapped.names if name not in parameters]
-        if computed and not isinstance(recipe.constraint, NoConstraint):
+        if computed and touches_weights(recipe.constraint):
             raise SteadyNetError(
                 f"{computed[0]} is computed by a parametrisation, which {type(recipe.constraint).__name__} cannot keep in shape: "
                 "take a recipe without constraint, or bake it in by torch.nn.utils.parametrize.remove_parametrizations"
@@ -99,14 +100,18 @@ class TrainingModule(pl.LightningModule):
             constraint=recipe.constraint,
             shape=self.shape,
         )
-        self.classifies = True
+        # Whether accuracy chooses the epoch; None: if all targets of the first validation look like class numbers.
+        self.classifies: bool | None = True
         # val_accuracy and val_accuracy_noisy of the last epoch, or of another task val_loss and val_loss_noisy.
         self.validated: dict[str, float] = {}
         # How good that epoch is by its noisy chips; the more, the better.
         self.score = -math.inf
         self._chips: list[Chip] = []
         self._clean: dict[str, Tensor] = {}
-        self._counts = torch.zeros(0)
+        self._hits = torch.zeros(0)
+        self._losses = torch.zeros(0)
+        self._seen = 0
+        self._like_classes = True
         self._loader: Loader | None = None
         self._loader_state: dict[str, int] | None = None
         self._loss_sum = 0.0
@@ -177,7 +182,8 @@ class TrainingModule(pl.LightningModule):
             )
         self._pending.append(loss.detach())
         self.log("loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False)
-        return loss
+        weight = self._batch_weight(batch_idx)
+        return loss if weight == 1 else loss * weight
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Take the optimiser's step, then let the constraint act on the weights."""
@@ -257,7 +263,10 @@ class TrainingModule(pl.LightningModule):
                 for draw in range(self.settings.val_draws)
             ]
         self._clean = clean
-        self._counts = torch.zeros(len(self._chips) + 2, dtype=torch.float64)
+        self._hits = torch.zeros(len(self._chips) + 1, dtype=torch.float64)
+        self._losses = torch.zeros_like(self._hits)
+        self._seen = 0
+        self._like_classes = True
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Count correct predictions, clean and on each chip; of targets that are no class numbers, add up losses."""
@@ -272,16 +281,21 @@ class TrainingModule(pl.LightningModule):
             logits_of(output)
             for output in (clean, *(run(self.backbone, chip, *args, **kwargs) for chip in self._chips))
         ]
-        self.classifies = targets.dim() == 1 and not targets.is_floating_point() and outputs[0].dim() == 2
-        if self.classifies:
+        if self.classifies is None:
+            self._like_classes = self._like_classes and are_classes(tuple(outputs[0].shape), targets)
+        if self.classifies or (self.classifies is None and self._like_classes):
             found = [float((output.argmax(1) == targets).sum()) for output in outputs]
-        else:
+            self._hits += torch.tensor(found, dtype=torch.float64)
+        if not self.classifies:
             found = [len(targets) * float(self.setting.loss(output, targets)) for output in outputs]
-        self._counts += torch.tensor([*found, len(targets)], dtype=torch.float64)
+            self._losses += torch.tensor(found, dtype=torch.float64)
+        self._seen += len(targets)
 
     def on_validation_epoch_end(self) -> None:
         """Log clean and noisy validation accuracy, or loss."""
-        means = self._counts[:-1] / self._counts[-1]
+        if self.classifies is None:
+            self.classifies = self._like_classes
+        means = (self._hits if self.classifies else self._losses) / self._seen
         name = "val_accuracy" if self.classifies else "val_loss"
         noisy = float(means[1:].mean())
         self.validated = {name: float(means[0]), f"{name}_noisy": noisy}
@@ -301,7 +315,14 @@ class TrainingModule(pl.LightningModule):
             "train_images": len(self.train_data),  # pyright: ignore[reportArgumentType] (checked to be sized)
             "validation_images": len(self.validation_data),  # pyright: ignore[reportArgumentType]
             "world": self.trainer.world_size,
+            **({} if self.setting.loss is cross_entropy else {"loss": name_of(self.setting.loss)}),
         }
+
+    def _batch_weight(self, batch_idx: int) -> float:
+        """Return what makes a step's gradient the mean over its batches, of which Lightning takes all to be as many."""
+        together, batches = self.settings.accumulate, int(self.trainer.num_training_batches)
+        left = batches % together
+        return together / left if left and batch_idx >= batches - left else 1.0
 
     def _position(self, batch_idx: int) -> int:
         """The number of the batch since the start of training: the draw of its chip."""

@@ -13,6 +13,7 @@ OptimizerName = Literal["adam", "sgd"]
 OPTIMIZERS: tuple[OptimizerName, ...] = ("adam", "sgd")
 LoggerName = Literal["csv", "tensorboard"]
 LOGGERS: tuple[LoggerName, ...] = ("csv", "tensorboard")
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Settings:
         channels_last: Whether activations lie channels-last in memory, which is faster on most hardware. The same to
             rounding, but for dropout: it draws in the order of memory, and so drops others.
         gradient_clip: Bound on the gradient's norm; 0 for none.
-        accumulate: Batches whose gradients are added before a step.
+        accumulate: Batches over whose gradients a step takes the mean, as if they were one; an epoch's last step may have fewer.
         val_draws: Chips over which noisy validation accuracy is averaged.
         checkpoint_every: Steps between checkpoints within an epoch; 0 for one at each epoch's end only.
         workers: Processes that load data.
@@ -85,7 +86,8 @@ class Hardware:
         accelerator: "auto", "cpu", "gpu" or "mps", as Lightning understands it.
         devices: How many of them on each node, or "auto".
         num_nodes: Number of nodes.
-        strategy: "auto" or "ddp"; with several devices "auto" is "ddp".
+        strategy: "auto", "ddp", or "ddp_find_unused_parameters_true" for a network some of whose parameters take no part in
+            the loss; with several devices "auto" is that of the two which the network needs.
 
     Raises:
         SteadyNetError: If a value cannot be used; fully sharded training is refused, because a sharded
@@ -104,7 +106,7 @@ class Hardware:
             raise SteadyNetError(
                 "strategy 'fsdp' is refused: a sharded parameter cannot be replaced by its programmed weights; take 'ddp'"
             )
-        check_choice("strategy", self.strategy, ("auto", "ddp"))
+        check_choice("strategy", self.strategy, STRATEGIES)
         if isinstance(self.devices, str):
             if self.devices != "auto" and not self.devices.isdigit():
                 raise SteadyNetError(f"devices must be 'auto' or a number, got {self.devices!r}")

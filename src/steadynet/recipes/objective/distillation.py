@@ -61,13 +61,20 @@ class Distillation:
         """Return the teacher under the name "teacher"; an empty module where it is the network itself.
 
         Raises:
-            SteadyNetError: If it cannot be read, or gives another number of logits than the backbone.
+            SteadyNetError: If the backbone's output is no logits [B, C] of two classes or more, or the teacher cannot be read
+                or gives another number of them.
         """
         from torch import nn
 
+        from steadynet.recipes.objective.teacher import logits, read_teacher
+
+        # A softmax over anything else would be no distribution over classes.
+        if logits(backbone, example, "the network") < 2:
+            raise SteadyNetError(
+                "a network of one output has no classes to be taught: take another recipe than distillation"
+            )
         if self.teacher == SELF:
             return nn.Module()
-        from steadynet.recipes.objective.teacher import read_teacher
 
         return nn.ModuleDict({"teacher": read_teacher(self.teacher, backbone, example)})
 

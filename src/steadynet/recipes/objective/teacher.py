@@ -49,7 +49,7 @@ def read_teacher(source: str, backbone: nn.Module, example: Any) -> Teacher:
         SteadyNetError: If there is none, it does not take the inputs, or has another number of logits than the backbone.
     """
     path = Path(source)
-    classes = _logits(backbone, example, "the backbone")
+    classes = logits(backbone, example, "the backbone")
     if path.is_dir():
         from steadynet.options.trained import network_of_run
 
@@ -65,7 +65,7 @@ def read_teacher(source: str, backbone: nn.Module, example: Any) -> Teacher:
         load_state(network, path)
     where = next((parameter.device for parameter in backbone.parameters()), None)
     teacher = Teacher(network.to(where))
-    found = _logits(teacher.network, example, f"teacher {source}")
+    found = logits(teacher.network, example, f"teacher {source}")
     if found != classes:
         raise SteadyNetError(
             f"teacher {source} tells {found} classes apart, the network {classes}: take one that was trained on the same data"
@@ -73,7 +73,12 @@ def read_teacher(source: str, backbone: nn.Module, example: Any) -> Teacher:
     return teacher
 
 
-def _logits(network: nn.Module, example: Any, what: str) -> int:
+def logits(network: nn.Module, example: Any, what: str) -> int:
+    """Return how many logits a network gives; it is left as it was.
+
+    Raises:
+        SteadyNetError: If it does not take the inputs, or its output is not [images, classes].
+    """
     modes = [module.training for module in network.modules()]
     network.eval()
     try:
