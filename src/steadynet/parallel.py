@@ -10,12 +10,13 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children
 from typing import Any, TypeVar
 
 import torch
 
 from steadynet.errors import SteadyNetError
+from steadynet.starting import begin, start_context
 
 T = TypeVar("T")
 
@@ -25,9 +26,8 @@ def run_in_processes(
 ) -> Generator[tuple[int, T]]:
     """Yield (number, result) of each job as it is finished.
 
-    Processes are spawned: a forked one would inherit torch's thread pools in an unknown state. Each has its
-    share of this process's CPU threads. If the jobs are left early, by Ctrl-C or by an error, those that run are
-    told by SIGINT, which a training heeds after its step; a process that does not train ends its job first.
+    Each process has its share of this process's CPU threads. If the jobs are left early, by Ctrl-C or by an error, those
+    that run are told by SIGINT, which a training heeds after its step; a process that does not train ends its job first.
 
     Args:
         function: What is run; it, its arguments and its result must be picklable.
@@ -41,7 +41,8 @@ def run_in_processes(
     others = set(active_children())
     waiting = iter(enumerate(jobs))
     running: dict[Future[T], int] = {}
-    with ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+    context = start_context(("steadynet.training",))
+    with ProcessPoolExecutor(processes, context, begin, (dict(os.environ), threads)) as pool:
 
         def start() -> None:
             # No more than can run: what the pool has queued cannot be taken back.

@@ -37,7 +37,11 @@ def given(words: str, command: Command = TRAIN) -> Options:
         ("augment: maybe\n", "option --augment takes true or false, got 'maybe'"),
         ("augment: 1\n", "option --augment takes true or false, got 1"),
         ("model_options: 3\n", "option --model-options takes names with values, got 3"),
-        ("recipe.ovf.beta: 3\n", "unknown option in the configuration file 'recipe.ovf.beta'"),
+        ("recipe.ovf.beta: 3\n", "recipe.ovf.beta is a field of a recipe that is named by its import path"),
+        (
+            "augment: true\n",
+            "--augment does nothing for digits, whose images are taken as they are: leave it out",
+        ),
         ("help: true\n", "unknown option in the configuration file 'help'"),
         ("config: c.yaml\n", "unknown option in the configuration file 'config'"),
         ("print_config: true\n", "unknown option in the configuration file 'print_config'"),

@@ -18,8 +18,11 @@ from steadynet.cli.parser import (
     parse,
     saved_options,
 )
+from steadynet.data import load
+from steadynet.data.sources import SOURCES
 from steadynet.errors import SteadyNetError
 from steadynet.nvm.variation import Gaussian, StateDependent
+from steadynet.options.augmented import AUGMENTED
 from steadynet.options.device_group import DeviceOptions
 from steadynet.options.groups import (
     DATA,
@@ -303,3 +306,35 @@ def test_the_names_that_need_no_torch_are_those_of_the_tables() -> None:
 
 def test_dumped_values_keep_their_order_and_letters() -> None:
     assert dump({"b": "σ", "a": [1]}) == "b: σ\na:\n- 1\n"
+
+
+def test_augmentation_is_asked_for_where_there_is_one_and_silent_where_it_is_the_default(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "images").mkdir()
+    folder = f"folder:{tmp_path / 'images'}"
+    for data in ("digits", "mnist", folder):
+        options = given(f"--data {data}")
+        assert options[DataOptions].augment is True, "as it always was, so that no identity changes"
+        options.save(tmp_path)
+        assert given(f"--config {tmp_path / CONFIG_NAME}").config() == options.config()
+        assert given(f"--data {data} --augment --no-augment")[DataOptions].augment is False
+        with pytest.raises(SteadyNetError, match=rf"--augment does nothing for {data}, .*: leave it out"):
+            given(f"--data {data} --augment")
+    for data in AUGMENTED:
+        assert given(f"--data {data} --augment")[DataOptions].augment is True
+    # A run by an earlier version, whose options say so, whatever its images were.
+    (tmp_path / CONFIG_NAME).write_text("data: digits\naugment: true\n")
+    assert parse(EVALUATE, [str(tmp_path)], lambda values: Path(values["run"])) is not None
+    given("--data cifar10 --augment").save(tmp_path)
+    assert parse(EVALUATE, [str(tmp_path), "--data", folder], lambda values: Path(values["run"])) is not None
+
+
+def test_the_sets_with_an_augmentation_are_those_that_are_read_with_one() -> None:
+    assert load("digits").train.augment is None
+    for name in ("mnist", "cifar10", "cifar100"):
+        kept = dict(
+            zip(SOURCES[name].read.__code__.co_freevars, SOURCES[name].read.__closure__ or (), strict=True)
+        )
+        assert (kept["augment"].cell_contents is not None) == (name in AUGMENTED)
+    assert set(AUGMENTED) <= set(DATA)

@@ -14,7 +14,7 @@ KINDS: dict[str, OptionKind] = {
     "taps": "list",
     "model": "value",
     "model-options": "dict",
-    "recipe-options": "dict",
+    "recipe-options": "nested",
     "augment": "switch",
     "help": "bare",
 }
@@ -54,6 +54,15 @@ KINDS: dict[str, OptionKind] = {
 )
 def test_forms(words: str, expected: list[str]) -> None:
     assert normalise(words.split(), KINDS) == expected
+
+
+def test_fields_of_one_recipe_are_gathered_by_their_names_which_may_hold_dots() -> None:
+    words = "--recipe.weight 1e-1 --recipe.objective.my-tag x --recipe.on true --recipe.weight=2"
+    assert normalise(words.split(), {**KINDS, "recipe-options": "dict"}) == [
+        '--recipe-options={"weight": 2, "objective.my_tag": "x", "on": true}'
+    ]
+    with pytest.raises(SteadyNetError, match=r"option --recipe\.weight needs a value"):
+        normalise(["--recipe.weight"], {**KINDS, "recipe-options": "dict"})
 
 
 @pytest.mark.parametrize(

@@ -160,3 +160,19 @@ def test_a_file_that_holds_no_study_is_refused(tmp_path: Path, text: str) -> Non
         read_study(path)
     with pytest.raises(SteadyNetError, match="there is no such file"):
         read_study(tmp_path / "y.yaml")
+
+
+def test_augmentation_is_refused_where_there_is_none_and_told_by_no_identity() -> None:
+    axes = {"recipe": RECIPES}
+    [plain] = cells_of(study(written(axes=axes)))
+    assert plain.config()["data"]["augment"] is True
+    base = {**written()["base"], "augment": True}
+    with pytest.raises(
+        SteadyNetError, match=r"cell recipe=A: augment: true does nothing for digits, .*: leave it out"
+    ):
+        cells_of(study(written(axes=axes, base=base)))
+    keys = [
+        cells_of(study(written(axes=axes, base={**written()["base"], "data": "cifar10", **more})))[0].key()
+        for more in ({}, {"augment": True}, {"augment": False})
+    ]
+    assert keys[0] == keys[1] != keys[2]

@@ -95,7 +95,7 @@ class CompareOptions:
     Args:
         recipes: Recipes to compare, on the same network, data, epochs and chips.
         recipe_options: Changes to one recipe, each as --recipe.NAME.OPTION VALUE, as in
-            --recipe.ovf.beta 0.01.
+            --recipe.ovf.beta 0.01; of a recipe named by its import path, OPTION may be a field of its parts too.
         sigma_d: σ_d values to test at; one or more.
         train_sigma_d: matched trains once for each σ_d and tests there; a number trains once, at that σ_d,
             and tests at all of them.
@@ -131,7 +131,7 @@ class CompareOptions:
         if twice := [name for name in self.recipes if self.recipes.count(name) > 1]:
             raise SteadyNetError(f"--recipes names {twice[0]!r} more than once: name each once")
         for name in self.recipe_options:
-            if name not in self.recipes:
+            if name not in self.recipes and self._owner(name) not in self.recipes:
                 raise unknown("recipe in --recipe.NAME.OPTION", name, self.recipes)
         self.build()
         self.seed_list  # noqa: B018 (a property that refuses what is no list of seeds)
@@ -154,11 +154,15 @@ class CompareOptions:
         Raises:
             SteadyNetError: If it has an option that is not known, or of another type.
         """
-        known = {f.name for f in fields(RecipeOptions)} - {"recipe", "train_sigma_d"}
-        changes = {key.replace("-", "_"): value for key, value in self.recipe_options.get(name, {}).items()}
-        for key in changes:
-            if key not in known:
-                raise unknown(f"option of recipe {name!r}", key, known)
+        known = {f.name for f in fields(RecipeOptions)} - {"recipe", "recipe_options", "train_sigma_d"}
+        given = {key.replace("-", "_"): value for key, value in self.recipe_options.get(name, {}).items()}
+        for other, values in self.recipe_options.items():
+            if self._owner(other) == name:
+                given |= {f"{other.rpartition('.')[2]}.{key}": value for key, value in values.items()}
+        changes = {key: value for key, value in given.items() if key in known}
+        own = {key: value for key, value in given.items() if key not in known}
+        if own and name in RECIPES:
+            raise unknown(f"option of recipe {name!r}", next(iter(own)), known)
         hints = get_type_hints(RecipeOptions)
         for key, value in changes.items():
             if isinstance(value, str) and key in ("taps", "feedback_layers"):
@@ -167,7 +171,12 @@ class CompareOptions:
                 raise SteadyNetError(
                     f"option --recipe.{name}.{key.replace('_', '-')} takes {expected(hints[key])}, got {value!r}"
                 )
-        return RecipeOptions(recipe=name, **changes)
+        return RecipeOptions(recipe=name, recipe_options=own, **changes)
+
+    def _owner(self, name: str) -> str:
+        """Return the recipe whose part `name` is, as in my_pkg.recipes.mine.objective; "" if it is none of an import path."""
+        recipe = name.rpartition(".")[0]
+        return "" if name in self.recipes or recipe in RECIPES else recipe
 
     @property
     def seed_list(self) -> tuple[int, ...]:

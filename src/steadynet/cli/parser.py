@@ -20,6 +20,7 @@ from steadynet.cli.types import is_switch, kind_of, metavar, spell
 from steadynet.cli.words import OptionKind, normalise, option_files
 from steadynet.errors import SteadyNetError, unknown
 from steadynet.files import write_text_atomically
+from steadynet.options.augmented import check_augment
 from steadynet.options.types import expected, fits, members
 
 T = TypeVar("T")
@@ -167,7 +168,12 @@ def parse(command: Command, argv: Sequence[str], source: Source | None = None) -
                     f"the {CONFIG_NAME} of {folder} is damaged: {name} takes {expected(groups[name][2])}, got {value!r}"
                 )
         values = _values(build_parser(command, defaults), words)
-    return None if values is None else Options(command, values, option_files(argv))
+    if values is None:
+        return None
+    # Of what is given here, not of what a run was told whose options these are too.
+    if values.get("augment") and "--augment" in words:
+        check_augment("--augment", values["data"])
+    return Options(command, values, option_files(argv))
 
 
 def _values(parser: Parser, words: list[str]) -> dict[str, Any] | None:

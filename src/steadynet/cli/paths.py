@@ -26,7 +26,9 @@ def resolve_paths(values: dict[str, Any]) -> None:
     if isinstance(values.get("device"), str) and is_device_file(values["device"]):
         values["device"] = str(Path(_path("--device", values["device"])).absolute())
     # Of the one recipe, or of each that is compared.
-    for options in (values, *cast("dict[str, dict[str, Any]]", values.get("recipe_options") or {}).values()):
+    given = cast("dict[str, Any]", values.get("recipe_options") or {}).values()
+    compared = [cast("dict[str, Any]", one) for one in given if isinstance(one, dict)]
+    for options in (values, *compared):
         teacher: object = options.get("teacher")
         if isinstance(teacher, str) and teacher not in (SELF, "none"):
             options["teacher"] = str(Path(_path("--teacher", teacher)).absolute())

@@ -34,7 +34,8 @@ def main(argv: Sequence[str]) -> int:
         "--recipe ovf --clip 2.5 --temperature 16."
     )
     print(
-        "steadynet train --help tells each option. Any other recipe by the import path of a steadynet.Recipe."
+        "steadynet train --help tells each option. Any other recipe by the import path of a steadynet.Recipe, fields of its "
+        "parts as --recipe.NAME VALUE."
     )
     return 0
 

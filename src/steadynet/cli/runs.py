@@ -100,7 +100,10 @@ def _binding(name: str, value: Any) -> Any:
     """Return an option's value without those options of single recipes that a run may be carried on with."""
     if name != "recipe_options" or not isinstance(value, dict):
         return value
-    changes = cast("dict[str, dict[str, Any]]", value)
+    changes = cast("dict[str, Any]", value)
+    # Those of the one recipe that is trained are fields of its parts.
+    if not all(isinstance(own, dict) for own in changes.values()):
+        return changes
     kept = {
         recipe: {k: v for k, v in options.items() if k not in FREE} for recipe, options in changes.items()
     }

@@ -28,7 +28,9 @@ def kind_of(hint: Any) -> OptionKind:
     member = members(hint)[0]
     if get_origin(member) is list:
         return "list"
-    return "dict" if get_origin(member) is dict else "value"
+    if get_origin(member) is dict:
+        return "nested" if get_origin(get_args(member)[1]) is dict else "dict"
+    return "value"
 
 
 def metavar(name: str, kind: Any) -> str:

@@ -1,6 +1,7 @@
 """The words of a command line brought into the one form that the parser knows.
 
-`--model.width 0.25` becomes an entry of `model_options`, `--recipe.ovf.beta 0.1` one of `recipe_options`;
+`--model.width 0.25` becomes an entry of `model_options`, `--recipe.weight 0.3` one of `recipe_options`, where several recipes
+are compared `--recipe.ovf.beta 0.1` one of that recipe's;
 `--sigma-d 0.1 0.2` and `--sigma-d 0.1,0.2` become a list; `--train_sigma_d` is `--train-sigma-d`; `--config FILE`
 becomes the options in the file. A word that is no option is refused with the nearest names.
 """
@@ -19,7 +20,9 @@ import yaml
 from steadynet.cli.config_file import read_options
 from steadynet.errors import SteadyNetError
 
-OptionKind = Literal["value", "list", "dict", "switch", "bare"]
+OptionKind = Literal["value", "list", "dict", "nested", "switch", "bare"]
+# The options of recipes are gathered here, not by the parser: their names may hold dots.
+_RECIPE = "recipe-options"
 
 
 def normalise(
@@ -37,7 +40,7 @@ def normalise(
             places, or a file of options cannot be read.
     """
     words: list[str] = []
-    nested: dict[str, dict[str, Any]] = {}
+    recipes: dict[str, Any] = {}
     typed: set[str] = set()  # The options given here, not in a file, that stand once at most.
     bare: list[str] = []  # Words without dashes, where they are for an option that takes several.
     at = 0
@@ -82,20 +85,22 @@ def normalise(
                 value = argv[at]
                 at += 1
             if head == "config":
-                words += _file_words(Path(value).expanduser(), kinds, nested)
-            elif kind == "dict" and rest and head == "recipe":
+                words += _file_words(Path(value).expanduser(), kinds, recipes)
+            elif kind == "nested" and rest:
                 recipe, _, key = rest.rpartition(".")
                 if not recipe:
                     raise SteadyNetError(f"option {name} must name an option too: --recipe.ovf.beta 0.1")
-                nested.setdefault(recipe, {})[key.replace("-", "_")] = _value(value)
+                recipes.setdefault(recipe, {})[key.replace("-", "_")] = _value(value)
+            elif kind == "dict" and rest and _dict_option(head) == _RECIPE:
+                recipes[rest.replace("-", "_")] = _value(value)
             elif kind == "dict" and rest:
                 words.append(f"--{_dict_option(head)}.{rest}={value}")
             else:
                 words.append(f"--{head}={value}")
     if bare and positional is not None:
         words.append(f"--{positional}={json.dumps(bare)}")
-    if nested:
-        words.append(f"--recipe-options={json.dumps(nested)}")
+    if recipes:
+        words.append(f"--{_RECIPE}={json.dumps(recipes)}")
     return words
 
 
@@ -113,18 +118,19 @@ def _check_text(word: str) -> None:
         raise SteadyNetError(f"{word!r} is no text in UTF-8") from None
 
 
-def _file_words(path: Path, kinds: Mapping[str, OptionKind], nested: dict[str, dict[str, Any]]) -> list[str]:
-    """Return the options in the file `path` as words; those of single recipes go into `nested`.
+def _file_words(path: Path, kinds: Mapping[str, OptionKind], recipes: dict[str, Any]) -> list[str]:
+    """Return the options in the file `path` as words; those of recipes by `recipe.NAME` go into `recipes`.
 
     An option that is null is one that is not given.
     """
     words: list[str] = []
     gathered: dict[str, dict[str, Any]] = {}
     for name, value in read_options(path).items():
-        head, _, rest = name.replace("-", "_").partition(".")
-        option = _dict_option(head).replace("_", "-") if rest else head.replace("_", "-")
+        head, _, rest = name.partition(".")
+        head = head.replace("-", "_")
+        option = _dict_option(head.replace("_", "-")) if rest else head.replace("_", "-")
         kind = kinds.get(option)
-        if kind in (None, "bare") or option == "config" or (rest and kind != "dict"):
+        if kind in (None, "bare") or option == "config" or (rest and kind not in ("dict", "nested")):
             known = [known.replace("-", "_") for known, kind in kinds.items() if kind != "bare"]
             raise unknown_option(
                 "option in the configuration file", name, [k for k in known if k != "config"]
@@ -132,16 +138,16 @@ def _file_words(path: Path, kinds: Mapping[str, OptionKind], nested: dict[str, d
         if value is None:
             continue
         if rest:
-            for part in reversed(rest.split(".") if option == "model-options" else rest.rsplit(".", 1)):
+            for part in reversed(_keys(option, kind, rest)):
                 value = {part: value}
         if kind == "switch":
             if not isinstance(value, bool):
                 raise SteadyNetError(f"option --{option} takes true or false, got {value!r}")
             words.append(f"--{option}" if value else f"--no-{option}")
-        elif kind == "dict" and (not isinstance(value, dict) or option == "recipe-options"):
-            _add_nested(option, value, nested)
+        elif kind == "nested":
+            _add_nested(option, value, recipes)
         elif kind == "dict":
-            _gather(option, cast("Mapping[str, Any]", value), gathered.setdefault(option, {}))
+            _gather(option, value, gathered.setdefault(option, {}))
         elif kind == "list" and isinstance(value, str):
             words.append(f"--{option}={_as_list(name, [value])}")
         elif kind == "list":
@@ -149,22 +155,34 @@ def _file_words(path: Path, kinds: Mapping[str, OptionKind], nested: dict[str, d
         else:
             plain = isinstance(value, bool | int | float | list | dict)
             words.append(f"--{option}={_json(value) if plain else value}")
+    recipes.update(gathered.pop(_RECIPE, {}))
     return [*words, *(f"--{option}={_json(values)}" for option, values in gathered.items())]
 
 
-def _gather(option: str, values: Mapping[str, Any], gathered: dict[str, Any]) -> None:
-    """Add options of a network to those of other lines.
+def _keys(option: str, kind: OptionKind | None, rest: str) -> list[str]:
+    """Return the names that stand one in another in what follows the dot of a file's option."""
+    if kind == "nested":
+        return rest.rsplit(".", 1)  # A recipe's name may hold hyphens.
+    rest = rest.replace("-", "_")
+    return [rest] if option == _RECIPE else rest.split(".")
+
+
+def _gather(option: str, values: Any, gathered: dict[str, Any]) -> None:
+    """Add options of a network, or of a recipe, to those of other lines.
 
     Raises:
-        SteadyNetError: If one of them is there already.
+        SteadyNetError: If they are no names with values, or one of them is there already.
     """
-    twice = sorted(set(values) & set(gathered))
+    if not isinstance(values, dict):
+        raise SteadyNetError(f"option --{option} takes names with values, got {values!r}")
+    given = cast("dict[str, Any]", values)
+    twice = sorted(set(given) & set(gathered))
     if twice:
         raise SteadyNetError(f"the configuration file gives {twice[0]} of --{option} twice: give it once")
-    gathered.update(values)
+    gathered.update(given)
 
 
-def _add_nested(option: str, value: Any, nested: dict[str, dict[str, Any]]) -> None:
+def _add_nested(option: str, value: Any, nested: dict[str, Any]) -> None:
     if not isinstance(value, dict) or not all(isinstance(changes, dict) for changes in value.values()):  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
         raise SteadyNetError(f"option --{option} takes names with values, got {value!r}")
     for recipe, changes in value.items():  # pyright: ignore[reportUnknownVariableType]
@@ -191,8 +209,9 @@ def _kind(name: str, head: str, rest: str, kinds: Mapping[str, OptionKind]) -> O
     for option, kind in kinds.items():
         if kind == "switch":
             known[f"no-{option}"] = "switch"
-    if rest and known.get(_dict_option(head)) == "dict":
-        return "dict"
+    options = known.get(_dict_option(head))
+    if rest and options in ("dict", "nested"):
+        return options
     if rest or not name.startswith("--") or head not in known:
         raise unknown_option("option", name, [f"--{option}" for option in kinds])
     return known[head]

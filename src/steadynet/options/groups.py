@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from steadynet.errors import SteadyNetError, check_choice, check_integer, check_number, unknown
 from steadynet.extras import require_extra
@@ -38,7 +38,8 @@ class DataOptions:
         train_images: Use only so many training images, drawn evenly over the classes.
         test_images: Use only so many test images.
         validation: Share of the training images that is set aside to choose the best epoch.
-        augment: Crop and flip training images as the data set's literature does.
+        augment: Crop and flip training images as the data set's literature does, by default: those of cifar10, cifar100 and
+            tiny-imagenet. Others are taken as they are.
         data_seed: Seed of the split and of the choice of images.
     """
 
@@ -49,10 +50,12 @@ class DataOptions:
     train_images: int | None = None
     test_images: int | None = None
     validation: float = 0.1
-    augment: bool = True
+    augment: bool = cast("bool", None)  # Told apart from True until it is checked, and True from then on.
     data_seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.augment is None:  # pyright: ignore[reportUnnecessaryComparison] (what is not given)
+            object.__setattr__(self, "augment", True)
         if not self.data.startswith("folder:"):
             check_choice("data set", self.data, (*DATA, "folder:PATH"))
         elif not self.data.removeprefix("folder:") or not Path(self.data.removeprefix("folder:")).is_dir():
@@ -105,6 +108,8 @@ class RecipeOptions:
         recipe: steady, vanilla, noise, noise-t4, noise-t16-clip1.5, noise-clip2.5, ovf, irs, trice, trice-mc, correctnet,
             correctnet-lognormal, distill, sam, asam, awp or self-feedback (`steadynet recipes` tells of each), or the
             import path of a Recipe.
+        recipe_options: Fields of the parts of a recipe named by its import path, each as --recipe.NAME VALUE, as in
+            --recipe.weight 0.3; --recipe.PART.NAME where two parts have it, as in --recipe.objective.weight.
         temperature: T: logits are divided by it in training.
         clip: Weights are clipped at so many of their std after each step; none for no clipping.
         clip_per: The std is that of the whole weight (tensor), or of each output channel.
@@ -152,6 +157,7 @@ class RecipeOptions:
     """
 
     recipe: str = DEFAULT_RECIPE
+    recipe_options: dict[str, Any] = field(default_factory=dict[str, Any])
     temperature: float | None = None
     clip: float | Literal["none"] | None = None
     clip_per: Literal["tensor", "channel"] | None = None
@@ -210,7 +216,8 @@ class RecipeOptions:
     @property
     def changes(self) -> dict[str, Any]:
         """The options that were given, by the names that `Recipe.replace` takes."""
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "recipe"}
+        beside = ("recipe", "recipe_options")
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in beside}
         given = {name: value for name, value in given.items() if value is not None}
         return {name: None if value == "none" else value for name, value in given.items()}
 
@@ -221,13 +228,23 @@ class RecipeOptions:
             SteadyNetError: If there is no such recipe or option, or a value is out of range.
         """
         if self.recipe in RECIPES:
+            for name in self.recipe_options:
+                option = name.rpartition(".")[2]
+                known = option in {f.name for f in fields(self)}
+                mend = (
+                    f"give --{option.replace('_', '-')}" if known else "steadynet recipes lists its options"
+                )
+                raise SteadyNetError(
+                    f"recipe.{name} is a field of a recipe that is named by its import path, which {self.recipe!r} is not: {mend}"
+                )
             return recipe(self.recipe, **self.changes)
         from steadynet.options.build import import_object
+        from steadynet.options.own_recipe import with_options
 
         found = import_object("recipe", self.recipe)
         if not isinstance(found, Recipe):
             raise SteadyNetError(f"recipe {self.recipe} must be a steadynet.Recipe, got {found!r}")
-        return found.replace(**self.changes)
+        return with_options(self.recipe, found, self.recipe_options, self.changes)
 
 
 @dataclass(frozen=True)
@@ -241,7 +258,7 @@ class TrainingOptions:
         optimizer: adam, or sgd with momentum 0.9.
         weight_decay: L2 penalty, as the optimizer applies it.
         gradient_clip: Bound on the gradient's norm; 0 for none.
-        accumulate: Batches whose gradients are added before a step.
+        accumulate: Batches over whose gradients a step takes the mean.
         precision: Arithmetic; fp16 on GPUs only.
         channels_last: Keep images and features channels-last in memory (faster convolutions).
         accelerator: What computes.

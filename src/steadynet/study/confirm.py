@@ -22,7 +22,7 @@ import yaml
 from steadynet.errors import SteadyNetError
 from steadynet.study.cells import Cell, cell_of
 from steadynet.study.code_version import Code, changed, testing_code
-from steadynet.study.flat import INIT_FROM, RUN_OPTIONS
+from steadynet.study.flat import INIT_FROM, OWN, RUN_OPTIONS
 from steadynet.study.store import CELL, CELLS, CHECKPOINT, RESULT, TESTS, read_json
 
 _EPOCHS = 2
@@ -232,10 +232,11 @@ def _write_study(path: Path, options: Iterable[Mapping[str, Any]], test: Mapping
 
 
 def _written(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options as a study writes them, those of the network by their names."""
-    made = {name: value for name, value in options.items() if name != "model_options"}
-    network = cast("Mapping[str, Any]", options.get("model_options") or {})
-    made |= {f"model.{name}": value for name, value in network.items()}
+    """Return options as a study writes them, those of the network and of an own recipe by their names."""
+    made = {name: value for name, value in options.items() if name not in OWN.values()}
+    for head, own in OWN.items():
+        inner = cast("Mapping[str, Any]", options.get(own) or {})
+        made |= {f"{head}.{name}": value for name, value in inner.items()}
     if INIT_FROM in made:
         made[INIT_FROM] = _written(made[INIT_FROM])
     return made

@@ -15,6 +15,7 @@ from typing import Any, cast, get_args, get_type_hints
 
 from steadynet.errors import SteadyNetError, check_integer, check_number, unknown
 from steadynet.nvm.device import Device
+from steadynet.options.augmented import check_augment
 from steadynet.options.device_group import DeviceOptions
 from steadynet.options.groups import DataOptions, ModelOptions, RecipeOptions, TrainingOptions
 from steadynet.options.types import expected, fits, members
@@ -24,6 +25,8 @@ from steadynet.recipes.recipe import ROLES
 Label = str | int | float
 GROUPS = (DataOptions, ModelOptions, DeviceOptions, RecipeOptions, TrainingOptions)
 INIT_FROM = "init_from"
+# Options of the network, and fields of an own recipe's parts, by what stands before their dot.
+OWN: Mapping[str, str] = {"model": "model_options", "recipe": "recipe_options"}
 # The device's, where a study gives none.
 DEFAULT_SIGMA_D = 0.2
 # What says where and how a training runs and not what it computes, set for all cells by whoever runs the study.
@@ -51,7 +54,7 @@ def option_types() -> dict[str, Any]:
 
 
 def checked_options(where: str, written: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options as written in a study, with `model.NAME` gathered and each value of its option's type.
+    """Return options as written in a study, with `model.NAME` and `recipe.NAME` gathered and each value of its option's type.
 
     Raises:
         SteadyNetError: If there is no such option (the nearest are named), or a value is of another type.
@@ -63,11 +66,15 @@ def checked_options(where: str, written: Mapping[str, Any]) -> dict[str, Any]:
             raise SteadyNetError(f"{where}: {written_name!r} is no option's name")
         name, _, rest = written_name.replace("-", "_").partition(".")
         value = written_value
-        if name == "model" and rest:
-            options["model_options"] = _joined(where, options, {rest: _number(value)})
+        if name in OWN and rest:
+            options[OWN[name]] = _joined(where, options, name, {rest: _number(value)})
             continue
-        if name == "model_options" and isinstance(written_value, Mapping) and not rest:
-            options[name] = _joined(where, options, cast("Mapping[str, Any]", written_value))
+        head = name.removesuffix("_options")
+        if name == OWN.get(head) and isinstance(written_value, Mapping) and not rest:
+            own = cast("Mapping[str, Any]", written_value)
+            if head == "recipe":
+                own = {key: _number(value) for key, value in own.items()}
+            options[name] = _joined(where, options, head, own)
             continue
         if name == INIT_FROM and not rest:
             if not isinstance(value, Mapping):
@@ -77,7 +84,9 @@ def checked_options(where: str, written: Mapping[str, Any]) -> dict[str, Any]:
             options[name] = checked_options(f"{where}: init_from", cast("Mapping[str, Any]", value))
             continue
         if name not in types or rest:
-            raise unknown(f"option in {where}", written_name, [*types, INIT_FROM, "model.width"])
+            raise unknown(
+                f"option in {where}", written_name, [*types, INIT_FROM, "model.width", "recipe.weight"]
+            )
         kind = types[name]
         if str not in members(kind):
             value = _number(value)
@@ -93,24 +102,31 @@ def checked_options(where: str, written: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _joined(where: str, options: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of the network that are there, and more.
+def value_of(options: Mapping[str, Any], name: str) -> Any:
+    """Return the value of the option that a study writes as `name`, among options that are checked."""
+    head, _, rest = name.replace("-", "_").partition(".")
+    return options[OWN[head]][rest] if rest else options[head]
+
+
+def _joined(where: str, options: Mapping[str, Any], head: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the network, or of the recipe, that are there, and more.
 
     Raises:
         SteadyNetError: If one is there already.
     """
-    there = cast("Mapping[str, Any]", options.get("model_options", {}))
+    there = cast("Mapping[str, Any]", options.get(OWN[head], {}))
     twice = sorted(set(there) & set(more))
     if twice:
-        raise SteadyNetError(f"{where}: model.{twice[0]} stands there twice: give it once")
+        raise SteadyNetError(f"{where}: {head}.{twice[0]} stands there twice: give it once")
     return {**there, **more}
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options with some changed; options of the network are changed one by one, unless the network itself is."""
+    """Return options with some changed; those of a network or recipe are changed one by one, unless it is changed itself."""
     result = {**base, **changes}
-    if "model_options" in base and "model_options" in changes and "model" not in changes:
-        result["model_options"] = {**base["model_options"], **changes["model_options"]}
+    for head, name in OWN.items():
+        if name in base and name in changes and head not in changes:
+            result[name] = {**base[name], **changes[name]}
     return result
 
 
@@ -181,6 +197,9 @@ def training_of(options: Mapping[str, Any]) -> Training:
         group: group(**{f.name: values[f.name] for f in dataclasses.fields(group) if f.name in values})
         for group in GROUPS
     }
+    data = cast("DataOptions", made[DataOptions])
+    if values.get("augment"):
+        check_augment("augment: true", data.data)
     recipe = cast("RecipeOptions", made[RecipeOptions]).build()
     device = cast("DeviceOptions", made[DeviceOptions]).build(float(sigma_d))
     tested = None
@@ -192,7 +211,7 @@ def training_of(options: Mapping[str, Any]) -> Training:
     trained = recipe.variation.device(device)
     recipe.objective.check(trained.sigma_d if trained else 0.0)
     return Training(
-        cast("DataOptions", made[DataOptions]),
+        data,
         cast("ModelOptions", made[ModelOptions]),
         device,
         recipe,

@@ -24,7 +24,7 @@ from typing import Any, Literal, cast
 
 from steadynet.errors import SteadyNetError, check_choice, check_integer, check_number, unknown
 from steadynet.randomness import stable_seed
-from steadynet.study.flat import INIT_FROM, RUN_OPTIONS, Label, checked_options, option_types
+from steadynet.study.flat import INIT_FROM, RUN_OPTIONS, Label, checked_options, option_types, value_of
 from steadynet.study.reading import as_list, as_mapping, check_keys, picked
 
 Score = Literal["accuracy", "kpp5", "nll"]
@@ -219,11 +219,7 @@ def _range(where: str, name: str, written: Mapping[str, Any]) -> Range:
 def _value(where: str, name: str, written: Any) -> Value:
     """Return one value, checked as the option's."""
     made = checked_options(where, {name: written})
-    value = (
-        next(iter(made["model_options"].values()))
-        if "model_options" in made
-        else made[name.replace("-", "_")]
-    )
+    value = value_of(made, name)
     if not isinstance(value, str | int | float):
         raise SteadyNetError(f"{where}: a search takes texts, numbers, true and false, got {written!r}")
     return value
@@ -246,4 +242,5 @@ def _size(over: Mapping[str, tuple[Value, ...] | Range]) -> int | None:
 
 
 def _whole(of: Range, value: float) -> float:
-    return int(value) if of.integer else value
+    # What is drawn between whole ends is none.
+    return int(value) if of.integer else float(value)

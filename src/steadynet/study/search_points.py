@@ -10,7 +10,7 @@ from typing import Any
 from steadynet.errors import SteadyNetError
 from steadynet.study.cells import Cell, Point, cell_of, grid, options_of, point_key, tested_at, told
 from steadynet.study.definition import Study
-from steadynet.study.flat import Label, merged
+from steadynet.study.flat import OWN, Label, merged
 from steadynet.study.search import Search, Value, options_from
 from steadynet.study.wanted import Wanted
 
@@ -128,12 +128,12 @@ def _shared(study: Study, search: Search, labels: Mapping[str, Label], where: st
             f"{where}: seed {given.get('seed', 0)} is that of {told(labels)}, which is reported: give its trials another"
         )
     options: dict[str, Any] = {**merged(given, search.options), "seed": search.seeds[0]}
-    own: dict[str, Any] = dict(options.get("model_options", {}))
     for name in search.over:
         option, _, part = name.partition(".")
         if part:
+            own: dict[str, Any] = dict(options.get(OWN[option], {}))
             own.pop(part, None)
-            options["model_options"] = own
+            options[OWN[option]] = own
         else:
             options.pop(option, None)
     return options

@@ -30,7 +30,7 @@ from typing import Any, cast
 from steadynet.errors import SteadyNetError, check_number, unknown
 from steadynet.options.yaml_file import read_yaml
 from steadynet.study.definition import SIGMA_D, Axis, Rule, Study, Test
-from steadynet.study.flat import Label, checked_options
+from steadynet.study.flat import Label, checked_options, value_of
 from steadynet.study.reading import as_label, as_list, as_mapping, check_keys, picked
 from steadynet.study.search import searches_from
 from steadynet.study.search_points import sought
@@ -166,7 +166,7 @@ def _axes(written: Mapping[str, Any]) -> tuple[Axis, ...]:
         else:
             for value in as_list(f"axis {name}", entries):
                 options = checked_options(f"axis {name}", {name: value})
-                values.append((as_label(f"axis {name}", options[name]), options))
+                values.append((as_label(f"axis {name}", value_of(options, name)), options))
         labels = [label for label, _ in values]
         if not values:
             raise SteadyNetError(

@@ -18,6 +18,7 @@ from steadynet.errors import SteadyNetError
 from steadynet.extras import require_extra
 from steadynet.files import write_atomically, write_text_atomically
 from steadynet.report.rows import order
+from steadynet.study.flat import OWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,12 +160,13 @@ def _flat(row: Mapping[str, Any], apart: set[str]) -> dict[str, Any]:
 
 
 def _options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options as columns, those of the network under the names that a study gives them; paths are left out."""
+    """Return options as columns, those of network and recipe under the names that a study gives them; paths are left out."""
     made: dict[str, Any] = {}
     for name, value in options.items():
-        if name == "model_options":
+        if name in OWN.values():
             inner = cast("Mapping[str, Any]", value or {})
-            made |= {f"option_model.{key}": _option(entry) for key, entry in inner.items()}
+            head = name.removesuffix("_options")
+            made |= {f"option_{head}.{key}": _option(entry) for key, entry in inner.items()}
         elif name not in _PATHS:
             made[f"option_{name}"] = _option(value)
     return made

@@ -1,4 +1,4 @@
-"""Jobs in spawned processes that stay alive; one that dies is replaced and its job done again.
+"""Jobs in processes that stay alive; one that dies is replaced and its job done again.
 
 Processes and pipes of our own rather than `concurrent.futures`, whose pool breaks as a whole when a process dies, does
 not tell which job killed it, and leaves its processes behind when the parent is killed.
@@ -10,9 +10,9 @@ import os
 import signal
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -23,6 +23,7 @@ import torch
 
 from steadynet.errors import SteadyNetError
 from steadynet.parallel import deaf_children
+from steadynet.starting import begin, start_context
 from steadynet.workers.pool import DEATHS, Job, JobDiedError, Pool, Result
 from steadynet.workers.transport import attempt, dump_job, failure, load_bundle, outcome, save_bundle, success
 
@@ -42,8 +43,13 @@ class ProcessPool(Pool[Job, Result]):
     """Processes of this machine."""
 
     def __init__(
-        self, build: Callable[..., Callable[[Job], Result]], arguments: tuple[Any, ...], processes: int
+        self,
+        build: Callable[..., Callable[[Job], Result]],
+        arguments: tuple[Any, ...],
+        processes: int,
+        preload: Sequence[str] = (),
     ) -> None:
+        self._context = start_context((getattr(build, "__module__", None) or "torch", *preload))
         self._threads = max(1, torch.get_num_threads() // processes)
         self._stillborn = 0
         self._workers: list[_Worker] = []
@@ -93,11 +99,13 @@ class ProcessPool(Pool[Job, Result]):
                 yield index, result
 
     def _start(self) -> _Worker:
-        context = get_context("spawn")
-        ours, theirs = context.Pipe()
+        ours, theirs = self._context.Pipe()
         # A daemon, so that a pool which was never closed does not keep this process from its end.
-        process = context.Process(
-            target=_serve, args=(theirs, self._bundle, self._threads), name="steadynet-worker", daemon=True
+        process = self._context.Process(
+            target=_serve,
+            args=(theirs, self._bundle, dict(os.environ), self._threads),
+            name="steadynet-worker",
+            daemon=True,
         )
         with theirs, deaf_children():
             process.start()
@@ -148,12 +156,12 @@ class ProcessPool(Pool[Job, Result]):
         self._folder.cleanup()
 
 
-def _serve(connection: Connection, bundle: Path, threads: int) -> None:
+def _serve(connection: Connection, bundle: Path, environment: Mapping[str, str], threads: int) -> None:
     """Build once, then do jobs until the pipe is closed: the life of a worker."""
     # A terminal sends Ctrl-C to every process; the parent decides what becomes of this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
+    begin(environment, threads)
     try:
         try:
             build, arguments = load_bundle(bundle)

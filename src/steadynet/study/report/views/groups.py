@@ -7,7 +7,7 @@ import difflib
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from steadynet.errors import SteadyNetError, unknown
@@ -25,8 +25,12 @@ Key = tuple[Label, ...]
 def _defaults(*groups: type) -> dict[str, Any]:
     """Return the options of some groups with their defaults, but for those on which no accuracy depends."""
     beside = (*RUN_OPTIONS, "progress", "loggers", "test_images", "val_draws")
-    found = [f for group in groups for f in fields(group) if f.name not in beside]
-    return {f.name: f.default if f.default is not MISSING else None for f in found}
+    return {
+        f.name: getattr(made, f.name)
+        for made in (group() for group in groups)
+        for f in fields(made)
+        if f.name not in beside
+    }
 
 
 # Options that decide how far a training gets, its recipe and device left out: what it learns, and by which steps.
