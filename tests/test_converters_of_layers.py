@@ -149,3 +149,34 @@ def test_a_transposed_convolution_may_be_told_the_size_of_its_output() -> None:
         expected = run(model, program(model, device.ideal), x).detach()
         assert found.shape[2:] == (10, 10)
         torch.testing.assert_close(found, model(x), rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_gradient_passes_straight_through_a_converter_within_its_range(signed: bool) -> None:
+    layer, seen = nn.Linear(1, 1, bias=False), torch.tensor([[-1.0 if signed else 0.0], [1.0]])
+    with torch.no_grad():
+        layer.weight.fill_(3.0)
+    copied = with_converters(layer, Device(quantize=False), seen, Converters(3, None))
+    inputs = torch.tensor([[-1.2], [-0.9], [-0.4], [0.05], [0.4], [0.9], [1.2]])
+    leaf = inputs.clone().requires_grad_()
+    found = copied(leaf)
+    (slope,) = torch.autograd.grad(found.sum(), leaf)
+    assert slope.flatten().tolist() == [0, *[3 if signed else 0] * 2, 3, 3, 3, 0]
+    with torch.no_grad():
+        plain = copied(inputs)
+    assert torch.equal(found.detach().view(torch.int32), plain.view(torch.int32)), (
+        "bit for bit, zeros' signs too"
+    )
+
+
+def test_where_converters_are_fine_a_gradient_is_that_of_the_network_without() -> None:
+    torch.manual_seed(0)
+    net, x = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2)).double(), torch.randn(9, 6).double()
+    device = Device(quantize=False, tile=(4, 8))
+    # Ranges for more than is given: none saturates.
+    copied = with_converters(net, device, 1.5 * x, Converters(16, 16))
+    exact, through = (
+        torch.autograd.grad(model(x).square().sum(), list(model.parameters())) for model in (net, copied)
+    )
+    for one, other in zip(exact, through, strict=True):
+        torch.testing.assert_close(other, one, rtol=0, atol=1e-3 * float(one.abs().max()))

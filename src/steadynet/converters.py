@@ -33,6 +33,9 @@ class Converters:
     before, and partial sums of the crossbars that a layer's rows are cut into are added digitally, as is the bias. A layer has
     one range for its inputs and one for its partial sums.
 
+    Rounding has no slope. Where a gradient is taken, as in a search for the worst case, it passes straight through a converter:
+    unchanged within the range and half a step beyond, and as 0 where the converter saturates. No value changes by that.
+
     Args:
         input_bits: Of the inputs' DACs, 2 … 16; None for exact ones.
         output_bits: Of the outputs' ADCs, 2 … 16; None for exact ones.
@@ -60,8 +63,8 @@ def with_converters(model: nn.Module, device: Device, inputs: Any, converters: C
     """Return a copy of a model whose layers on devices have converters, to be evaluated as any other.
 
     Ranges are those that the quantised network without errors shows on `inputs`, as a chip's are calibrated on data without
-    labels. The copy has the same parameters and state_dict; its layers have hooks. It is for evaluation: rounding has no
-    gradient.
+    labels. The copy has the same parameters and state_dict; its layers have hooks. It is for evaluation, and for what
+    follows a gradient on chips; training does not see converters.
 
     Example:
         >>> import steadynet as sn
@@ -144,7 +147,14 @@ class _Range:
             return values
         if self.step == 0:
             return torch.zeros_like(values)
-        return (values / self.step).round().clamp(self.low, self.high) * self.step
+        levels = values / self.step
+        given = levels.round().clamp(self.low, self.high)
+        if torch.is_grad_enabled() and levels.requires_grad:
+            # By half a step wider: the largest value seen in calibration may lie beyond the last level by a rounding.
+            within = levels.clamp(self.low - 0.5, self.high + 0.5)
+            # Less exactly 0, which keeps the sign of a zero too: the gradient alone is that of the clamped value.
+            given = given.detach() - (within.detach() - within)
+        return given * self.step
 
 
 @dataclass

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from cli.processes import SMALL, run
 from steadynet.cli.main import main
+from steadynet.compute import Compute
+from steadynet.deploy import held
+from steadynet.montecarlo.forward import Forward
 
 CHECKS = {
     "layers": ("layers", ("--draws", "3"), "noisy layer"),
@@ -46,15 +53,15 @@ def test_a_process_prints_a_table_and_writes_files_that_agree_with_it(folder: Pa
     assert sorted(path.name for path in out.iterdir()) == sorted(
         ["config.yaml", *(f"{name}.{suffix}" for suffix in ("csv", "json", "png", "svg"))]
     )
-    held = json.loads((out / f"{name}.json").read_text())
+    written = json.loads((out / f"{name}.json").read_text())
     with (out / f"{name}.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [
-        {key: "" if value is None else str(value) for key, value in row.items()} for row in held["rows"]
+        {key: "" if value is None else str(value) for key, value in row.items()} for row in written["rows"]
     ] == rows
-    assert held["about"]["sigma_d"] == 0.2
-    assert held["about"]["command"].startswith(f"steadynet {command} --config {command}/config.yaml")
-    for row in held["rows"]:
+    assert written["about"]["sigma_d"] == 0.2
+    assert written["about"]["command"].startswith(f"steadynet {command} --config {command}/config.yaml")
+    for row in written["rows"]:
         label = str(
             row.get("ranking", row.get("layer", row.get("images", row.get("chip", row.get("logits")))))
         )
@@ -67,9 +74,71 @@ def test_a_process_prints_a_table_and_writes_files_that_agree_with_it(folder: Pa
         assert f"{100 * row['accuracy']:.2f}" in line
 
 
+def values(path: Path) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return the numbers of a command's rows, NaN where there is none."""
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"]
+    return np.array(
+        [
+            [np.nan if one is None else one for one in row.values() if not isinstance(one, str)]
+            for row in rows
+        ],
+        dtype=float,
+    )
+
+
+# Of torch, which asks traced weights that are no leaves for their gradients.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.parametrize("command", CHECKS)
+def test_other_ways_of_computing_see_the_same_chips(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    # Traced as ever, but its code left as it is, for which no compiler is needed.
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    asked: list[Compute] = []
+    monkeypatch.setattr(
+        held, "Forward", lambda model, compute: asked.append(compute) or Forward(model, compute)
+    )
+    name, words, _ = CHECKS[command]
+    found: list[np.ndarray[Any, np.dtype[Any]]] = []
+    for how in ("--accelerator cpu", "--precision 32 --accelerator cpu --compile", "--precision bf16"):
+        out = tmp_path / str(len(found))
+        assert main([command, str(folder / "run"), *words, *how.split(), "--out", str(out)]) == 0
+        found.append(values(out / f"{name}.json"))
+        assert all(
+            f"{word[2:]}: " in (out / "config.yaml").read_text() for word in how.split() if word[:2] == "--"
+        )
+    assert list(dict.fromkeys(asked)) == [
+        Compute("cpu"),
+        Compute("cpu", compile=True),
+        Compute("auto", precision="bf16"),
+    ]
+    plain, compiled, half = found
+    np.testing.assert_allclose(compiled, plain, rtol=1e-5)
+    # Rounding changes few of 50 images, and in a descent's last steps a few more.
+    np.testing.assert_allclose(half, plain, atol=0.1, rtol=0.1)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="it needs a machine without CUDA")
+@pytest.mark.parametrize("command", CHECKS)
+def test_an_accelerator_that_is_not_here_is_told_in_one_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    _, words, _ = CHECKS[command]
+    out = tmp_path / "out"
+    assert main([command, str(folder / "run"), *words, "--accelerator", "cuda", "--out", str(out)]) == 2
+    captured = capsys.readouterr()
+    assert "device 'cuda' cannot be used here" in captured.err
+    assert (captured.err.count("\n"), captured.out, out.exists()) == (1, "", False)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        *((f"{command} run --chunk 3", "--chunk") for command in CHECKS),
+        ("layers run --processes 2", "--processes"),
+        ("layers run --channels-last", "--channels-last"),
+        ("layers run --precision 16", "unknown --precision '16'"),
+        ("layers run --accelerator gpu", "unknown --accelerator 'gpu'"),
         ("layers", "name what to check: RUN"),
         ("layers missing", "there is no missing"),
         ("layers run --sigma-d 0", "--sigma-d must be a finite number > 0"),

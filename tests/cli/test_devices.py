@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+import steadynet as sn
 from cli.processes import SMALL, run
 from steadynet.cli.main import main
 from steadynet.nvm.device_file import read_device
+from steadynet.options.device_group import DeviceOptions
 
 TABLE = "target (µS),mean,std\n10,11,2\n40,41,5\n100,98,4\n"
 
@@ -131,6 +133,44 @@ def test_a_device_that_drifts_already_takes_no_other_drift(
     said = refused(capsys, "train", "--data", "digits", "--device", "lab.yaml", "--drift", "86400")
     assert "--drift 86400: device " in said
     assert "lab.yaml' drifts already" in said
+
+
+ODD = (
+    ("Read", {"sigma": 0.3}),
+    ("Bounded", {"high": 1.0}),
+    ("PCMRead", {"seconds": 20}),
+    ("Stuck", {"lrs": 0.01, "hrs": 0.0}),
+)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (2, 0, 3, 1), (3, 1, 2)])
+def test_a_files_effects_act_in_their_order_on_the_command_line_as_in_python(
+    order: tuple[int, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "odd.yaml"
+    told = [{"class": name, **given} for name, given in (ODD[index] for index in order)]
+    law = {"class": "Gaussian", "sigma_d": 0.1}
+    path.write_text(
+        json.dumps({"format": "steadynet-device", "version": 1, "law": law, "effects": told}),
+        encoding="utf-8",
+    )
+    own = read_device(path)
+    assert [type(effect).__name__ for effect in own.device().effects] == [ODD[index][0] for index in order]
+    found = DeviceOptions(device=str(path)).build(0.1)
+    assert found == sn.Device(variation=own.at(0.1), on_off_ratio=own.on_off_ratio)
+    # What the command line adds acts behind them, in an order of its own, and before the readings at their end.
+    added = DeviceOptions(
+        device=str(path), read_sigma=0.02, stuck_hrs=0.1, drift=60.0, chip_gain=0.05, column_gain=0.01
+    ).build(0.1)
+    readings = [effect for effect in found.effects[-1:] if effect.per_read]
+    assert added.effects == (
+        *found.effects[: len(found.effects) - len(readings)],
+        sn.Common(0.05, 0.01),
+        sn.Drift(60.0),
+        sn.Stuck(0.0, 0.1),
+        *readings,
+        sn.Read(0.02),
+    )
 
 
 def test_a_device_file_that_is_there_is_kept(table: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from deploy.small_chip import DEVICE, images, trained
+from steadynet.converters import Converters, with_converters
 from steadynet.deploy import worst_case
 from steadynet.deploy.held import Held, holding
 from steadynet.deploy.worst_case import NORMS, Norm, _Search
@@ -90,3 +91,43 @@ def test_weights_that_evaluation_does_not_use_stay_as_they_are() -> None:
     found = worst_case(net, DEVICE, images(), draws=2, steps=2)
     assert found.accuracy <= found.quantised
     assert not bool(found.errors["head.weight"].any())
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_network_with_converters_is_searched_as_well_as_one_without(norm: Norm) -> None:
+    net, data = trained(), images()
+    options: dict[str, Any] = {"norm": norm, "bound": 0.3, "steps": 8, "draws": 20}
+    copied = with_converters(net, DEVICE, images(40, 9)[0], Converters(8, 8))
+    plain, found = (worst_case(one, DEVICE, data, **options) for one in (net, copied))
+    assert 0 < found.size <= 0.3 * (1 + 1e-5)
+    assert found.accuracy < found.drawn.min(), "errors that conspire cost more than random ones"
+    assert found.accuracy == pytest.approx(plain.accuracy, abs=0.1)
+
+
+class Stepped(nn.Module):
+    """Rounds its logits, or holds them apart from its weights."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.fc, self.how = nn.Linear(36, 3), how
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.fc(x.flatten(1))
+        return logits.round() if self.how == "round" else logits.detach()
+
+
+@pytest.mark.parametrize("how", ["round", "detach"])
+def test_a_search_that_no_gradient_leads_is_refused_in_one_line(how: str) -> None:
+    told = "the gradient of Stepped's logits by its weights on devices is 0 everywhere, so no worst case"
+    with pytest.raises(SteadyNetError, match=told) as refused:
+        worst_case(Stepped(how), DEVICE, images(), draws=2)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_gradient_that_vanishes_on_the_way_ends_a_start_alone() -> None:
+    """In float32 a margin of 100 τ has none, where all images are wrong."""
+    net, (x, _) = trained().eval(), images()
+    with torch.no_grad():
+        labels = net(x).argmax(1)
+    found = worst_case(net, DEVICE, (x, labels), bound=1000.0, steps=3, draws=2)
+    assert found.accuracy < 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from steadynet.cli.checks import CheckOptions, checked, columns, ends, percent, write
+from steadynet.cli.checks import NOT_COMPUTED_BY, CheckOptions, checked, columns, ends, percent, write
+from steadynet.cli.evaluate_options import ComputeOptions
 from steadynet.cli.parser import Command, parse, run_folder
 from steadynet.cli.table import print_table
 from steadynet.options.device_group import DeviceOptions
@@ -19,8 +20,9 @@ COMMAND = Command(
     "calibrate",
     "Find the one number that the logits are divided by, on validation images and chips, so that confidence tells how often the "
     "network is right; no prediction changes. Data, network and device are those of the run, unless given here.",
-    (DataOptions, ModelOptions, DeviceOptions, CheckOptions),
+    (DataOptions, ModelOptions, DeviceOptions, CheckOptions, ComputeOptions),
     positional="run",
+    ignored=NOT_COMPUTED_BY,
     inherits=(DataOptions, ModelOptions, DeviceOptions),
     examples=("steadynet calibrate runs/steady --out runs/steady-calibrated",),
 )
@@ -43,6 +45,7 @@ def main(argv: Sequence[str]) -> int:
         draws=asked.draws,
         seed=asked.seed,
         batch_size=asked.batch_size,
+        compute=options[ComputeOptions].build(),
     )
     both = {"as it is": (1.0, found.before), "calibrated": (found.temperature, found.after)}
     print_table(

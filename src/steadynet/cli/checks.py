@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from steadynet.nvm.device import Device
 
 
+# Of an evaluation's ways of computing, those that these commands do not take: they run one chip after the other, by one process.
+NOT_COMPUTED_BY = ("channels_last", "chunk", "processes", "ray")
+
+
 @dataclass(frozen=True)
 class CheckOptions:
     """Simulated chips.

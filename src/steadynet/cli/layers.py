@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steadynet.cli.checks import CheckOptions, checked, columns, ends, percent, write
+from steadynet.cli.checks import NOT_COMPUTED_BY, CheckOptions, checked, columns, ends, percent, write
+from steadynet.cli.evaluate_options import ComputeOptions
 from steadynet.cli.parser import Command, parse, run_folder
 from steadynet.cli.table import print_table
 from steadynet.options.device_group import DeviceOptions
@@ -14,8 +15,9 @@ COMMAND = Command(
     "layers",
     "Let one layer's devices err and all others hold what they are aimed at: which layer costs the accuracy. Data, network "
     "and device are those of the run, unless given here.",
-    (DataOptions, ModelOptions, DeviceOptions, CheckOptions),
+    (DataOptions, ModelOptions, DeviceOptions, CheckOptions, ComputeOptions),
     positional="run",
+    ignored=NOT_COMPUTED_BY,
     inherits=(DataOptions, ModelOptions, DeviceOptions),
     examples=("steadynet layers runs/noise --out runs/noise-layers",),
 )
@@ -37,6 +39,7 @@ def main(argv: Sequence[str]) -> int:
         draws=asked.draws,
         seed=asked.seed,
         batch_size=asked.batch_size,
+        compute=options[ComputeOptions].build(),
     )
     print_table(
         ("noisy layer", "weights", "accuracy, %", "loss, points"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from steadynet.cli.checks import CheckOptions, checked, columns, ends, percent, write
+from steadynet.cli.checks import NOT_COMPUTED_BY, CheckOptions, checked, columns, ends, percent, write
+from steadynet.cli.evaluate_options import ComputeOptions
 from steadynet.cli.parser import Command, parse, run_folder
 from steadynet.cli.table import print_table
 from steadynet.errors import SteadyNetError, check_integer
@@ -34,8 +35,9 @@ COMMAND = Command(
     "recalibrate",
     "Recalibrate BatchNorm on each programmed chip with unlabelled images, and tell how many it needs. Data, network and device "
     "are those of the run, unless given here.",
-    (DataOptions, ModelOptions, DeviceOptions, CheckOptions, RecalibrateOptions),
+    (DataOptions, ModelOptions, DeviceOptions, CheckOptions, RecalibrateOptions, ComputeOptions),
     positional="run",
+    ignored=NOT_COMPUTED_BY,
     inherits=(DataOptions, ModelOptions, DeviceOptions),
     examples=("steadynet recalibrate runs/noise --images 16 64 256 --out runs/noise-recalibrated",),
 )
@@ -59,6 +61,7 @@ def main(argv: Sequence[str]) -> int:
         draws=asked.draws,
         seed=asked.seed,
         batch_size=asked.batch_size,
+        compute=options[ComputeOptions].build(),
     )
     print_table(
         ("images", "accuracy, %", "gain, points"),

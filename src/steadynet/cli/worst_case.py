@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from steadynet.cli.checks import CheckOptions, checked, percent, write
+from steadynet.cli.checks import NOT_COMPUTED_BY, CheckOptions, checked, percent, write
+from steadynet.cli.evaluate_options import ComputeOptions
 from steadynet.cli.parser import Command, parse, run_folder
 from steadynet.cli.table import print_table
 from steadynet.errors import check_integer, check_number
@@ -44,8 +45,9 @@ COMMAND = Command(
     "worst-case",
     "Search the errors within a bound that cost a trained network the most accuracy on its test images, and tell them beside "
     "the percentiles of chips drawn at random. Data, network and device are those of the run, unless given here.",
-    (DataOptions, ModelOptions, DeviceOptions, CheckOptions, WorstCaseOptions),
+    (DataOptions, ModelOptions, DeviceOptions, CheckOptions, WorstCaseOptions, ComputeOptions),
     positional="run",
+    ignored=NOT_COMPUTED_BY,
     inherits=(DataOptions, ModelOptions, DeviceOptions),
     examples=("steadynet worst-case runs/noise --norm linf --bound 0.3 --out runs/noise-worst",),
 )
@@ -71,6 +73,7 @@ def main(argv: Sequence[str]) -> int:
         draws=asked.draws,
         seed=asked.seed,
         batch_size=asked.batch_size,
+        compute=options[ComputeOptions].build(),
     )
     rows = _rows(found)
     print_table(("chip", "accuracy, %"), [(row.name, row.told) for row in rows])

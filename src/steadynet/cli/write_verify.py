@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from steadynet.cli.checks import CheckOptions, checked, columns, ends, percent, write
+from steadynet.cli.checks import NOT_COMPUTED_BY, CheckOptions, checked, columns, ends, percent, write
+from steadynet.cli.evaluate_options import ComputeOptions
 from steadynet.cli.parser import Command, parse, run_folder
 from steadynet.cli.table import print_table
 from steadynet.errors import SteadyNetError, check_integer, check_number
@@ -45,8 +46,9 @@ COMMAND = Command(
     "write-verify",
     "Write-verify a part of the weights and tell what accuracy each share of the write cycles buys. Data, network and device "
     "are those of the run, unless given here.",
-    (DataOptions, ModelOptions, DeviceOptions, CheckOptions, WriteVerifyOptions),
+    (DataOptions, ModelOptions, DeviceOptions, CheckOptions, WriteVerifyOptions, ComputeOptions),
     positional="run",
+    ignored=NOT_COMPUTED_BY,
     inherits=(DataOptions, ModelOptions, DeviceOptions),
     examples=("steadynet write-verify runs/noise --nwc 0 0.1 0.2 0.5 1 --out runs/noise-verified",),
 )
@@ -73,6 +75,7 @@ def main(argv: Sequence[str]) -> int:
         draws=asked.draws,
         seed=asked.seed,
         batch_size=asked.batch_size,
+        compute=options[ComputeOptions].build(),
     )
     print_table(
         ("ranking", "NWC", "weights verified", "accuracy, %"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -33,6 +33,9 @@ _PRODUCTS = {
 }
 _POOLS = {F.avg_pool1d, F.avg_pool2d, F.avg_pool3d}
 _ADAPTIVE = {F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d}
+# Elementwise products and quotients, which have a rule where one factor, or the divisor, is a constant.
+_TIMES = {"mul", "multiply"}
+_OVER = {"div", "divide", "true_divide"}
 # Those through which a second derivative goes as a first one does: piecewise linear with slopes 0 and 1, sums, and views.
 _AS_GRADIENT = {
     "relu", "relu_", "clamp", "clamp_min", "hardtanh", "dropout", "dropout1d", "dropout2d", "dropout3d", "identity", "max_pool1d",
@@ -72,8 +75,9 @@ def weight_curvature(
 
     and so backwards from the logits, as a gradient goes but with squared weights and inputs. A ReLU passes h on where its
     input is positive, a maximum to where it was taken, BatchNorm in evaluation mode by the square of its scale, an average
-    over k by 1/k². It is exact for one linear layer with a squared error; beyond, it leaves out what the curvatures of two
-    outputs have in common, and the paths that meet again behind a residual addition.
+    over k by 1/k², a constant factor c (a temperature, a scale that is no weight on devices) by c². It is exact for one linear
+    layer, or an embedding of one token, with a squared error; beyond, it leaves out what the curvatures of two outputs have in
+    common, and the paths that meet again behind a residual addition.
 
     Args:
         model: A trained network; it is run in evaluation mode and not changed.
@@ -98,12 +102,16 @@ def weight_curvature(
     chosen = sample(count, available)
     loader = Loader(held, batch_size=1, shuffle=False)
     modes = [module.training for module in model.modules()]
+    # What is digital is a constant: only what depends on weights on devices has a second derivative to be passed on.
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     where = next(model.parameters()).device
     model.eval()
     parameters = named_weights(model, names)
     leaves = {name: parameters[name].detach().clone().requires_grad_() for name in names}
     total = {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
     try:
+        for parameter in learning:
+            parameter.requires_grad_(False)
         for start in range(0, count, batch_size):
             inputs, labels = loader.batch(chosen[start : start + batch_size])
             with torch.enable_grad(), _Rules(type(model).__name__):
@@ -117,6 +125,8 @@ def weight_curvature(
     finally:
         for module, mode in zip(model.modules(), modes, strict=True):
             module.training = mode
+        for parameter in learning:
+            parameter.requires_grad_()
     return total
 
 
@@ -151,16 +161,56 @@ class _Rules(TorchFunctionMode):
                 return func(a, *args[1:], **given)
 
             return _Scaled.apply(average, averaged, self._model)  # pyright: ignore[reportUnknownMemberType]
+        if func is F.embedding and (looked_up := _embedding(*args, **given)) is not None:
+            return looked_up
         learned = any(
             isinstance(one, Tensor) and one.requires_grad
             for value in (*args, *given.values())
             for one in (cast("list[Any]", value) if isinstance(value, list | tuple) else [value])
         )
+        if learned and name in _TIMES | _OVER:
+            scaled = _by_constant(func, args, given, orders=2 if name in _TIMES else 1)
+            if scaled is not None:
+                return scaled
         if not learned or (name in _AS_GRADIENT and given.get("alpha", 1) == 1):
             return func(*args, **given)
         raise SteadyNetError(
             f"{self._model} computes {name}, through which no rule takes second derivatives: rank by magnitude"
         )
+
+
+def _embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    *_: Any,
+    **__: Any,
+) -> Tensor | None:
+    """Return rows of `weight`, the product with one-hot inputs x = x²; None if rows are scaled to a largest norm.
+
+    A gradient alone may leave out the padding's row, or be divided by how often a row is taken.
+    """
+    return F.embedding(input, weight) if max_norm is None else None
+
+
+def _by_constant(func: Any, args: Sequence[Any], given: Mapping[str, Any], orders: int) -> Tensor | None:
+    """Return a product or quotient by a constant; None if it is none, or the constant has the larger shape.
+
+    Either factor may be the constant where there are 2 `orders`, else the second alone.
+    """
+    places: dict[str, Any] = {**dict(zip(("input", "other"), args, strict=False)), **given}
+    if places.keys() != {"input", "other"}:  # Rounded besides, say.
+        return None
+    for x, constant in ((places["input"], places["other"]), (places["other"], places["input"]))[:orders]:
+        if isinstance(x, Tensor) and not (isinstance(constant, Tensor) and constant.requires_grad):
+
+            def scaled(a: Tensor, by: Any = constant) -> Tensor:
+                return func(a, by)
+
+            y: Tensor = _Constant.apply(scaled, x)  # pyright: ignore[reportUnknownMemberType, reportAssignmentType]
+            return y if y.shape == x.shape else None
+    return None
 
 
 class _Product(torch.autograd.Function):
@@ -212,18 +262,18 @@ class _Scaled(torch.autograd.Function):
         return None, by_x * coefficient, None
 
 
-class _Channels(torch.autograd.Function):
-    """y = s x + t by channel. Backward: by s²."""
+class _Constant(torch.autograd.Function):
+    """y = c x, each value by a constant of its own. Backward: by c²."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        ctx.save_for_backward(scale)
-        return x * scale + shift
+    def forward(ctx: Any, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        ctx.f = f
+        return f(x)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor, None, None]:
-        (scale,) = ctx.saved_tensors
-        return grad_outputs[0] * scale.square(), None, None
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[None, Tensor]:
+        f: Callable[[Tensor], Tensor] = ctx.f
+        return None, f(f(grad_outputs[0]))
 
 
 def _batch_norm(
@@ -244,5 +294,6 @@ def _batch_norm(
     if weight is not None:
         scale = scale * weight.detach()
     shift = -mean * scale + (0 if bias is None else bias.detach())
-    result: Tensor = _Channels.apply(x, scale.view(shape), shift.view(shape))  # pyright: ignore[reportUnknownMemberType, reportAssignmentType]
-    return result
+    factor = scale.view(shape)
+    scaled: Tensor = _Constant.apply(lambda a: a * factor, x)  # pyright: ignore[reportUnknownMemberType, reportAssignmentType, reportUnknownLambdaType]
+    return scaled + shift.view(shape)

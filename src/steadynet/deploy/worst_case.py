@@ -101,7 +101,7 @@ def worst_case(
     of the bound is enough. The first two starts are without error, the others at random within the bound. τ falls from the mean
     |m| without error to a tenth of it: at first all images draw, in the end those that are about to fall. The iterate with the
     lowest accuracy is kept: a bound from above on the true worst case. The search looks at the test labels, as an adversary
-    does; its figure is no estimate for other images.
+    does; its figure is no estimate for other images. Through converters the gradient passes straight; see `Converters`.
 
     Args:
         model: A trained network; it is not changed.
@@ -117,7 +117,8 @@ def worst_case(
         compute: Where it is computed.
 
     Raises:
-        SteadyNetError: If the bound is not positive, `sigma_d` is 0, or an input cannot be used.
+        SteadyNetError: If the bound is not positive, `sigma_d` is 0, an input cannot be used, or the gradient without error is 0
+            everywhere.
 
     Source:
         Yan et al., "Computing-In-Memory Neural Network Accelerators for Safety-Critical Systems: Can Small Device
@@ -247,6 +248,11 @@ class _Search:
             length = first * (1 - 0.9 * done)
             peak = max(float(slope.abs().max()) for slope in up.values())
             if peak == 0:
+                if step == 0 and self.size(delta) == 0:
+                    raise SteadyNetError(
+                        f"the gradient of {type(self._held.model).__name__}'s logits by its weights on devices is 0 everywhere, "
+                        "so no worst case can be searched: leave out what has no slope between them, such as round() or detach()"
+                    )
                 break
             if self._norm == "linf":
                 moved = {name: d - length * up[name].sign() for name, d in delta.items()}
@@ -267,6 +273,8 @@ class _Search:
         for inputs, labels in self._held.batches():
             logits = self._held.logits(self.weights(leaves), inputs)
             loss = right(margins(logits, labels.to(logits.device)), tau)
+            if not loss.requires_grad:  # No weight leads to any logit.
+                continue
             found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
             for name, up in zip(leaves, cast("tuple[Tensor | None, ...]", found), strict=True):
                 if up is not None:  # A weight that evaluation does not use, as of an auxiliary head.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from steadynet.errors import SteadyNetError
-from steadynet.nvm.composed import Composed
+from steadynet.nvm.composed import Composed, Effect
 from steadynet.nvm.device import Device
 from steadynet.nvm.device_file import named_device
 from steadynet.nvm.effects.common import Common
@@ -96,27 +96,29 @@ class DeviceOptions:
         )
 
     def _with_effects(self, variation: Variation) -> Variation:
-        """Return a named device's variation with the effects that are asked for; read noise stays last."""
+        """Return a named device's variation with the effects that are asked for; its own keep their order.
+
+        What befalls cells once a chip stands before the readings that its own list ends with, which see all of it.
+        """
         effects = [*variation.effects] if isinstance(variation, Composed) else []
+        readings: list[Effect] = []
+        while effects and effects[-1].per_read:
+            readings.insert(0, effects.pop())
         law = variation.law if isinstance(variation, Composed) else variation
         if self.chip_gain or self.column_gain:
             effects.append(Common(self.chip_gain, self.column_gain))
         if self.drift:
-            if any(isinstance(effect, Drift) for effect in effects):
+            if any(isinstance(effect, Drift) for effect in (*effects, *readings)):
                 raise SteadyNetError(
                     f"--drift {self.drift:g}: device {self.device!r} drifts already: change its file, or leave it out"
                 )
             effects.append(Drift(self.drift))
         if self.stuck_lrs or self.stuck_hrs or self.fault_map is not None:
             effects.append(Stuck(self.stuck_lrs, self.stuck_hrs, self.fault_map))
+        effects += readings
         if self.read_sigma:
             effects.append(Read(self.read_sigma))
-        # Sorted, for a chip is read as all the rest has left it: a device file's own read noise comes last too.
-        return (
-            Composed(law, tuple(sorted(effects, key=lambda effect: effect.per_read)))
-            if effects
-            else variation
-        )
+        return Composed(law, tuple(effects)) if effects else variation
 
 
 def _pair(tile: list[int]) -> tuple[int, int]:
