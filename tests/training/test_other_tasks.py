@@ -161,6 +161,11 @@ def test_a_training_does_not_go_on_by_another_loss(tmp_path: Path) -> None:
     for other in (F.l1_loss, nn.MSELoss(), partial(F.mse_loss, reduction="sum")):
         with pytest.raises(SteadyNetError, match="loss"):
             fit(line(), other, out=tmp_path / "run", resume=True)
+    x = line()[0]
+    data = (x, (x[:, 0] > 0).long())
+    fit(data, F.cross_entropy, nn.Linear(8, 2), epochs=2, out=tmp_path / "classes")
+    with pytest.raises(SteadyNetError, match="loss"):
+        fit(data, cross_entropy, nn.Linear(8, 2), epochs=2, out=tmp_path / "classes", resume=True)
 
 
 def test_a_recipe_that_divides_outputs_warns_where_they_are_no_classes() -> None:

@@ -68,7 +68,8 @@ def check_same_training(
     theirs = dict(cast("Mapping[str, Any]", plain(checkpoint["steadynet"])))
     # A version that had no such field trained as one with its default does.
     theirs["device"] = {**plain(dataclasses.asdict(Device())), **_as_dict(theirs.get("device"))}
-    theirs.setdefault("images", plain(identity.get("images")))
+    for name in ("images", "loss"):
+        theirs.setdefault(name, plain(identity.get(name)))
     changed = [
         f"{group}.{key}: {old.get(key)!r} there, {new.get(key)!r} here"
         for group in identity

@@ -315,12 +315,15 @@ class TrainingModule(pl.LightningModule):
             "train_images": len(self.train_data),  # pyright: ignore[reportArgumentType] (checked to be sized)
             "validation_images": len(self.validation_data),  # pyright: ignore[reportArgumentType]
             "world": self.trainer.world_size,
-            **({} if self.setting.loss is cross_entropy else {"loss": name_of(self.setting.loss)}),
+            "loss": name_of(self.setting.loss),
         }
 
     def _batch_weight(self, batch_idx: int) -> float:
         """Return what makes a step's gradient the mean over its batches, of which Lightning takes all to be as many."""
-        together, batches = self.settings.accumulate, int(self.trainer.num_training_batches)
+        together = self.settings.accumulate
+        if together == 1:
+            return 1.0
+        batches = int(self.trainer.num_training_batches)
         left = batches % together
         return together / left if left and batch_idx >= batches - left else 1.0
 
