@@ -156,3 +156,11 @@ def test_lists_are_printed_whole_into_a_pipe(name: str, tmp_path: Path) -> None:
     assert done.stderr == ""
     assert {"devices": "rram4", "models": "resnet18", "recipes": "correctnet-lognormal"}[name] in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_a_warning_is_one_line(tmp_path: Path) -> None:
+    words = ("--recipe", "trice", "--stuck-hrs", "0.05", "--read-sigma", "0.1", "--epochs", "1", "--out", "r")
+    (line,) = forked.run(tmp_path, "train", *SMALL, *words).stderr.splitlines()
+    assert line.startswith(
+        "steadynet: warning: recipe 'trice' trains on a law of its own, which cannot hold Stuck("
+    )

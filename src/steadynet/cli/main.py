@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from steadynet import __version__
 from steadynet.errors import SteadyNetError, unknown
@@ -30,6 +33,7 @@ COMMANDS = {
 }
 
 INTERRUPTED = 130
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry() -> None:
     """Run as a process: exit with `main`'s code."""
+    warnings.showwarning = _show(warnings.showwarning)
     try:
         code = main()
         sys.stdout.flush()
@@ -59,6 +64,20 @@ def entry() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     sys.exit(code)
+
+
+def _show(others: Callable[..., None]) -> Callable[..., None]:
+    """Return what prints a warning of ours in one line, as errors are, and leaves those of others to `others`."""
+
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any, **named: Any
+    ) -> None:
+        if Path(filename).is_relative_to(_PACKAGE):
+            print("steadynet: warning:", " ".join(str(message).split()), file=sys.stderr)
+        else:
+            others(message, category, filename, lineno, *rest, **named)
+
+    return show
 
 
 def _dispatch(words: list[str]) -> int:
