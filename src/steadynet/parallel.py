@@ -10,15 +10,19 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import active_children
-from typing import Any, TypeVar
+from multiprocessing import active_children, get_context
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from steadynet.errors import SteadyNetError
-from steadynet.starting import begin, start_context
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 T = TypeVar("T")
+# Each process starts by itself: a forked one would inherit torch's thread pools in an unknown state.
+CONTEXT: SpawnContext | ForkServerContext = get_context("spawn")
 
 
 def run_in_processes(
@@ -26,8 +30,9 @@ def run_in_processes(
 ) -> Generator[tuple[int, T]]:
     """Yield (number, result) of each job as it is finished.
 
-    Each process has its share of this process's CPU threads. If the jobs are left early, by Ctrl-C or by an error, those
-    that run are told by SIGINT, which a training heeds after its step; a process that does not train ends its job first.
+    Processes are spawned. Each has its share of this process's CPU threads. If the jobs are left early, by Ctrl-C or by an
+    error, those that run are told by SIGINT, which a training heeds after its step; a process that does not train ends its
+    job first.
 
     Args:
         function: What is run; it, its arguments and its result must be picklable.
@@ -41,8 +46,7 @@ def run_in_processes(
     others = set(active_children())
     waiting = iter(enumerate(jobs))
     running: dict[Future[T], int] = {}
-    context = start_context(("steadynet.training",))
-    with ProcessPoolExecutor(processes, context, begin, (dict(os.environ), threads)) as pool:
+    with ProcessPoolExecutor(processes, CONTEXT, torch.set_num_threads, (threads,)) as pool:
 
         def start() -> None:
             # No more than can run: what the pool has queued cannot be taken back.

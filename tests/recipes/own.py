@@ -28,6 +28,7 @@ class Agreement(CrossEntropy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "layers", tuple(sorted(self.layers)))
         if self.times > 5:
             raise ValueError("more than five\nare too many")
 

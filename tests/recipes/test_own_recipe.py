@@ -29,7 +29,7 @@ def test_fields_of_any_part_are_set_and_nothing_else_changes() -> None:
     ("fields", "expected"),
     [
         ({"layers": ["a", "b"]}, Agreement(4.0, layers=("a", "b"))),
-        ({"layers": "a,b"}, Agreement(4.0, layers=("a", "b"))),
+        ({"layers": "b,a"}, Agreement(4.0, layers=("a", "b"))),
         ({"layers": "fc"}, Agreement(4.0, layers=("fc",))),
         ({"how": "sum", "times": 3}, Agreement(4.0, how="sum", times=3)),
         ({"how": "none"}, Agreement(4.0)),

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset, TensorDataset
 import steadynet as sn
 from steadynet.errors import SteadyNetError
 from steadynet.loader import Loader
-from steadynet.training.loss import cross_entropy
+from steadynet.training.loss import cross_entropy, name_of
 from training.small import CPU, DEVICE
 
 
@@ -155,10 +155,29 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+def weighed(output: Tensor, targets: Tensor, base: Any) -> Tensor:
+    return 2 * base(output, targets)
+
+
+def test_a_loss_of_class_numbers_is_asked_in_training_alone() -> None:
+    # One that takes a gradient itself can be asked nowhere else.
+    def sharp(output: Tensor, targets: Tensor) -> Tensor:
+        loss = F.cross_entropy(output, targets)
+        return loss + torch.autograd.grad(loss, output, create_graph=True)[0].square().sum()
+
+    x = line()[0]
+    result = fit((x, (x[:, 0] > 0).long()), sharp, nn.Linear(8, 2), epochs=2)
+    assert set(result.history[0]) >= {"val_accuracy", "val_accuracy_noisy"}
+
+
 def test_a_training_does_not_go_on_by_another_loss(tmp_path: Path) -> None:
     for again, resume in ((F.mse_loss, False), (F.mse_loss, True)):
         fit(line(), again, out=tmp_path / "run", resume=resume)
-    for other in (F.l1_loss, nn.MSELoss(), partial(F.mse_loss, reduction="sum")):
+    # Its arguments count, and tell themselves alike in every process.
+    by_parts = partial(weighed, base=F.mse_loss)
+    assert "0x" not in name_of(partial(by_parts, (F.l1_loss, torch.ones(2), object())))
+    assert name_of(by_parts) != name_of(partial(weighed, base=F.l1_loss))
+    for other in (F.l1_loss, nn.MSELoss(), partial(F.mse_loss, reduction="sum"), by_parts):
         with pytest.raises(SteadyNetError, match="loss"):
             fit(line(), other, out=tmp_path / "run", resume=True)
     x = line()[0]

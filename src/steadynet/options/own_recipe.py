@@ -47,18 +47,23 @@ def with_options(path: str, recipe: Recipe, fields: Mapping[str, Any], changes: 
             )
         own[place.field] = _value(name, place, fields[name])
     parts = {role: _changed(path, getattr(recipe, role), values) for role in ROLES}
-    made = dataclasses.replace(recipe, **parts).replace(**changes)
+    own_alone = dataclasses.replace(recipe, **parts)
+    made = own_alone.replace(**changes)
     for name, place in places.items():
-        value = values[id(place.part)][place.field]
-        if not any(
-            role == place.role and getattr(part, place.field, None) == value for role, part in _parts(made)
-        ):
+        now = [getattr(part, place.field, None) for role, part in _parts(made) if role == place.role]
+        if any(value not in now for value in _held(own_alone, place)):
             options = [place.field] if place.field in changes else list(changes)
             raise SteadyNetError(
                 f"recipe.{name} {fields[name]!r} is changed again by "
                 f"{' or '.join('--' + option.replace('_', '-') for option in options)}: give one of them"
             )
     return made
+
+
+def _held(recipe: Recipe, place: _Place) -> list[Any]:
+    """Return what a part has made of the value that its field was given."""
+    alike = [part for role, part in _parts(recipe) if role == place.role and type(part) is type(place.part)]
+    return [getattr(part, place.field) for part in alike]
 
 
 def _parts(recipe: Recipe) -> list[tuple[str, Any]]:

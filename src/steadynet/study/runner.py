@@ -56,9 +56,7 @@ def run(
     for wave in _waves(whole.left(chosen)):
         left, waiting = list(wave), list[Place]()
         while left:
-            with open_workers(
-                _worker, (), processes=workers, ray=ray, gpus=gpus, preload=("steadynet.training",)
-            ) as pool:
+            with open_workers(_worker, (), processes=workers, ray=ray, gpus=gpus) as pool:
                 jobs = [
                     Job(place, whole.start(place), whole.out, bar, whole.start_is_old(place), weights=True)
                     for place in left

@@ -80,9 +80,7 @@ def run_searches(
         # A name for each pool: trials whose processes it ended with another's are not to blame.
         jobs = [TrialJob(opened, storage, uuid.uuid4().hex)] * left
         moved = False
-        with open_workers(
-            _worker, (), processes=workers, ray=ray, gpus=gpus, preload=("steadynet.training",)
-        ) as pool:
+        with open_workers(_worker, (), processes=workers, ray=ray, gpus=gpus) as pool:
             try:
                 for _, done in pool.stream(jobs):
                     if done is not None:

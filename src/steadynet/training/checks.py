@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from steadynet.batches import arguments, logits_of
 from steadynet.errors import SteadyNetError
+from steadynet.loader import Loader
 from steadynet.nvm.device import Device
 from steadynet.recipes.recipe import Recipe
 from steadynet.recipes.recipe import recipe as named_recipe
@@ -91,6 +92,11 @@ def are_classes(shape: tuple[int, ...], targets: Tensor) -> bool:
     if targets.dim() != 1 or targets.is_floating_point() or len(shape) != 2 or shape[1] < 2:
         return False
     return not len(targets) or (int(targets.min()) >= 0 and int(targets.max()) < shape[1])
+
+
+def all_classes(shape: tuple[int, ...], data: Any) -> bool:
+    """Return whether all targets of a data set look like class numbers of outputs of a shape."""
+    return all(are_classes(shape, targets) for _, targets in Loader(data, batch_size=64, shuffle=False))
 
 
 def warn_of_division(recipe: Recipe, *, classifies: bool) -> None:

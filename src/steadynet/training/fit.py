@@ -29,6 +29,7 @@ from steadynet.training.batchnorm import own_batchnorm
 from steadynet.training.callbacks import Keeper, TrainingInterrupted
 from steadynet.training.checkpoints import WholeFileIO, load_checkpoint
 from steadynet.training.checks import (
+    all_classes,
     are_classes,
     check_precision,
     check_task,
@@ -152,9 +153,9 @@ def fit(
     where = next((parameter.device for parameter in model.parameters()), None)
     example = each(lambda tensor: tensor.to(where), example)
     shape = check_task(model, loss, example, targets)
-    if classifies is None and classes:
-        classifies = True
-    warn_of_division(recipe, classifies=are_classes(shape, targets) if classifies is None else classifies)
+    if classifies is None:
+        classifies = classes or (are_classes(shape, targets) and all_classes(shape, val_data))
+    warn_of_division(recipe, classifies=classifies)
     warn_of_effects(recipe, device)
     modes = [(module, module.training) for module in model.modules()]
     # Layers that the user put into evaluation mode inside a network that trains, such as a frozen BatchNorm, stay there.

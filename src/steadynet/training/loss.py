@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,9 +37,22 @@ def cross_entropy(output: Tensor, targets: Tensor) -> Tensor:
 
 def name_of(loss: Loss) -> str:
     """Return what tells a loss from another: where its function is defined, or how a module or partial function is written."""
-    if isinstance(loss, partial):
-        return f"{name_of(loss.func)}{loss.args}{loss.keywords}"
-    if isinstance(loss, nn.Module):
-        return f"{type(loss).__module__}.{loss!r}"
-    of = loss if hasattr(loss, "__qualname__") else type(loss)
+    return _told(loss)
+
+
+def _told(value: Any) -> str:
+    """Return what a loss, or an argument of one, is in words that are the same in every process."""
+    if value is None or isinstance(value, str | int | float | bool | torch.dtype):
+        return repr(value)
+    if isinstance(value, Tensor):
+        return f"Tensor{tuple(value.shape)}"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_told, cast('list[Any]', value)))}]"
+    if isinstance(value, partial):
+        whole = cast("partial[Any]", value)
+        words = [*map(_told, whole.args), *(f"{name}={_told(own)}" for name, own in whole.keywords.items())]
+        return f"{_told(whole.func)}({', '.join(words)})"
+    if isinstance(value, nn.Module):
+        return f"{type(value).__module__}.{value!r}"
+    of: Any = value if hasattr(value, "__qualname__") else cast("Any", type(value))
     return f"{of.__module__}.{of.__qualname__}"

@@ -22,7 +22,6 @@ from steadynet.randomness import stable_seed
 from steadynet.recipes.base import touches_weights
 from steadynet.recipes.recipe import Recipe
 from steadynet.training.checkpoints import check_same_training, plain
-from steadynet.training.checks import are_classes
 from steadynet.training.evaluation import StepEvaluation
 from steadynet.training.forwards import Setting, moved_parameters
 from steadynet.training.loss import Loss, cross_entropy, name_of
@@ -100,18 +99,15 @@ class TrainingModule(pl.LightningModule):
             constraint=recipe.constraint,
             shape=self.shape,
         )
-        # Whether accuracy chooses the epoch; None: if all targets of the first validation look like class numbers.
-        self.classifies: bool | None = True
+        # Whether accuracy chooses the epoch, or the loss of another task.
+        self.classifies = True
         # val_accuracy and val_accuracy_noisy of the last epoch, or of another task val_loss and val_loss_noisy.
         self.validated: dict[str, float] = {}
         # How good that epoch is by its noisy chips; the more, the better.
         self.score = -math.inf
         self._chips: list[Chip] = []
         self._clean: dict[str, Tensor] = {}
-        self._hits = torch.zeros(0)
-        self._losses = torch.zeros(0)
-        self._seen = 0
-        self._like_classes = True
+        self._counts = torch.zeros(0)
         self._loader: Loader | None = None
         self._loader_state: dict[str, int] | None = None
         self._loss_sum = 0.0
@@ -263,10 +259,7 @@ class TrainingModule(pl.LightningModule):
                 for draw in range(self.settings.val_draws)
             ]
         self._clean = clean
-        self._hits = torch.zeros(len(self._chips) + 1, dtype=torch.float64)
-        self._losses = torch.zeros_like(self._hits)
-        self._seen = 0
-        self._like_classes = True
+        self._counts = torch.zeros(len(self._chips) + 2, dtype=torch.float64)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Count correct predictions, clean and on each chip; of targets that are no class numbers, add up losses."""
@@ -281,21 +274,15 @@ class TrainingModule(pl.LightningModule):
             logits_of(output)
             for output in (clean, *(run(self.backbone, chip, *args, **kwargs) for chip in self._chips))
         ]
-        if self.classifies is None:
-            self._like_classes = self._like_classes and are_classes(tuple(outputs[0].shape), targets)
-        if self.classifies or (self.classifies is None and self._like_classes):
+        if self.classifies:
             found = [float((output.argmax(1) == targets).sum()) for output in outputs]
-            self._hits += torch.tensor(found, dtype=torch.float64)
-        if not self.classifies:
+        else:
             found = [len(targets) * float(self.setting.loss(output, targets)) for output in outputs]
-            self._losses += torch.tensor(found, dtype=torch.float64)
-        self._seen += len(targets)
+        self._counts += torch.tensor([*found, len(targets)], dtype=torch.float64)
 
     def on_validation_epoch_end(self) -> None:
         """Log clean and noisy validation accuracy, or loss."""
-        if self.classifies is None:
-            self.classifies = self._like_classes
-        means = (self._hits if self.classifies else self._losses) / self._seen
+        means = self._counts[:-1] / self._counts[-1]
         name = "val_accuracy" if self.classifies else "val_loss"
         noisy = float(means[1:].mean())
         self.validated = {name: float(means[0]), f"{name}_noisy": noisy}

@@ -104,7 +104,6 @@ def open_workers(
     processes: int = 1,
     ray: str | None = None,
     gpus: float = 0,
-    preload: Sequence[str] = (),
 ) -> Pool[Job, Result]:
     """Return a pool whose workers do jobs by what `build(*arguments)` returns there.
 
@@ -118,11 +117,10 @@ def open_workers(
         build: Called once in each worker. It, the arguments, the jobs and the results must be picklable where workers
             are other processes, with tensors on the CPU; the arguments may be large, and build must not change them.
         arguments: Of `build`.
-        processes: 1 works in this process. More are started, each with its share of this process's CPU threads.
+        processes: 1 works in this process. More are spawned, each with its share of this process's CPU threads.
         ray: None; "local" for a Ray of this machine's own, on `processes` CPUs, or on all if that is 1; or HOST:PORT of a
             cluster's head, where jobs run on all its CPUs, one thread each, and a node that dies is replaced by others.
         gpus: GPUs of each job on a Ray cluster, which hides all of them from a job that asks for none.
-        preload: Modules that jobs import when they run, to be loaded once for all processes.
 
     Raises:
         SteadyNetError: If `processes` is less than 1, Ray is not installed, or the address cannot be reached.
@@ -136,7 +134,7 @@ def open_workers(
     if processes > 1:
         from steadynet.workers.processes import ProcessPool
 
-        return ProcessPool(build, tuple(arguments), processes, preload)
+        return ProcessPool(build, tuple(arguments), processes)
     from steadynet.workers.serial import SerialPool
 
     return SerialPool(build, tuple(arguments))

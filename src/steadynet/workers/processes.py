@@ -1,4 +1,4 @@
-"""Jobs in processes that stay alive; one that dies is replaced and its job done again.
+"""Jobs in spawned processes that stay alive; one that dies is replaced and its job done again.
 
 Processes and pipes of our own rather than `concurrent.futures`, whose pool breaks as a whole when a process dies, does
 not tell which job killed it, and leaves its processes behind when the parent is killed.
@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
@@ -21,9 +21,9 @@ from typing import Any
 
 import torch
 
+from steadynet import parallel
 from steadynet.errors import SteadyNetError
 from steadynet.parallel import deaf_children
-from steadynet.starting import begin, start_context
 from steadynet.workers.pool import DEATHS, Job, JobDiedError, Pool, Result
 from steadynet.workers.transport import attempt, dump_job, failure, load_bundle, outcome, save_bundle, success
 
@@ -43,13 +43,8 @@ class ProcessPool(Pool[Job, Result]):
     """Processes of this machine."""
 
     def __init__(
-        self,
-        build: Callable[..., Callable[[Job], Result]],
-        arguments: tuple[Any, ...],
-        processes: int,
-        preload: Sequence[str] = (),
+        self, build: Callable[..., Callable[[Job], Result]], arguments: tuple[Any, ...], processes: int
     ) -> None:
-        self._context = start_context((getattr(build, "__module__", None) or "torch", *preload))
         self._threads = max(1, torch.get_num_threads() // processes)
         self._stillborn = 0
         self._workers: list[_Worker] = []
@@ -99,13 +94,10 @@ class ProcessPool(Pool[Job, Result]):
                 yield index, result
 
     def _start(self) -> _Worker:
-        ours, theirs = self._context.Pipe()
+        ours, theirs = parallel.CONTEXT.Pipe()
         # A daemon, so that a pool which was never closed does not keep this process from its end.
-        process = self._context.Process(
-            target=_serve,
-            args=(theirs, self._bundle, dict(os.environ), self._threads),
-            name="steadynet-worker",
-            daemon=True,
+        process = parallel.CONTEXT.Process(
+            target=_serve, args=(theirs, self._bundle, self._threads), name="steadynet-worker", daemon=True
         )
         with theirs, deaf_children():
             process.start()
@@ -156,12 +148,12 @@ class ProcessPool(Pool[Job, Result]):
         self._folder.cleanup()
 
 
-def _serve(connection: Connection, bundle: Path, environment: Mapping[str, str], threads: int) -> None:
+def _serve(connection: Connection, bundle: Path, threads: int) -> None:
     """Build once, then do jobs until the pipe is closed: the life of a worker."""
     # A terminal sends Ctrl-C to every process; the parent decides what becomes of this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    begin(environment, threads)
+    torch.set_num_threads(threads)
     try:
         try:
             build, arguments = load_bundle(bundle)
