@@ -45,12 +45,14 @@ def test_each_verdict_is_given_where_its_interval_says_so() -> None:
     made = table(rows(differences))
     assert made.columns == ("claim", "sigma_d", "difference of accuracy", "verdict")
     assert [line[-1].text for line in made.rows] == [
-        "holds",
-        "the opposite holds",
+        "holds †",
+        "the opposite holds †",
         "does not hold: equivalent within 1 point",
         "undecided",
-        "holds, by less than 1 point",
+        "holds, by less than 1 point †",
     ]
+    # Among five: p of the first three by size 0.0003, 0.0003 and 0.013, below 0.05 / 5, / 4 and / 3.
+    assert any(note.startswith("†: decided also where all 5 converged") for note in made.notes)
     first = made.rows[0][2]
     assert first.value == pytest.approx(3.1)
     assert first.hi is not None

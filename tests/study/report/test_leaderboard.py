@@ -122,3 +122,13 @@ def test_what_has_no_result_yet_is_named_below_and_has_no_row() -> None:
     assert isinstance(grid, Grid)
     assert [line[0].text for line in grid.rows] == ["OVF", "W/", "W/O", "late"]
     assert "of these nothing is finished: later; last, if ever" in grid.notes
+
+
+def test_the_same_trainings_under_two_names_and_percentiles_of_few_chips_are_told() -> None:
+    rows = rows_of()
+    same = {**rows[2], "axes": {**rows[2]["axes"], "recipe": "searched"}}
+    notes = grid_of([*rows, same]).notes
+    assert "the same trainings: OVF and searched" in notes
+    assert "the 5th percentile of 5 chips is the worst of them" in notes
+    plain = grid_of([{**found, "draws": 21} for found in rows]).notes
+    assert not any("same trainings" in note or "the worst of them" in note for note in plain)

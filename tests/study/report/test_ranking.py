@@ -11,9 +11,10 @@ import pytest
 from steadynet.study.report.content import Chart, Grid
 from steadynet.study.report.page_plots import figures
 from steadynet.study.report.views import view_from
+from steadynet.study.report.views.comparing import by_seed
 from steadynet.study.report.views.groups import select
 from steadynet.study.report.views.metrics import METRICS
-from steadynet.study.report.views.ranking import RankingView, Standing, by_seed
+from steadynet.study.report.views.ranking import RankingView, Standing
 from study.rows import figure3, row
 
 
@@ -93,6 +94,34 @@ def test_what_is_not_converged_wins_and_loses_nothing() -> None:
     assert standings(rows, control="fine")["W/O"].verdict == "worse"
 
 
+def test_the_same_trainings_under_two_names_are_told_as_such() -> None:
+    control = rows_of(control=(0.8, 0.9, 0.7))
+    same = [{**found, "axes": {**found["axes"], "recipe": "searched"}} for found in control[:2]]
+    found = standings([*control, *same])["searched"]
+    assert (found.verdict, found.pairs) == ("the same trainings", 2)
+    same[1]["cell"] = "another"
+    assert standings([*control, *same])["searched"].verdict == "undecided"
+
+
+def test_what_is_decided_among_all_comparisons_of_a_table_is_marked() -> None:
+    # Of three pairs, p by hand (two degrees of freedom: p = 1 − t/√(t² + 2)): t = 3/(0.1/√3) = 52, p = 0.0004;
+    # t = 1/(0.3/√3) = 5.8, p = 0.029, which alone is decided and beside two others is not (0.05/2); t = 0.
+    control = (0.8, 0.8, 0.8)
+    others = {"sure": (3.0, 3.1, 2.9), "alone": (1.0, 1.3, 0.7), "none": (-2.0, 0.0, 2.0)}
+    rows = rows_of(
+        control=control, **{name: tuple(0.8 + p / 100 for p in points) for name, points in others.items()}
+    )
+    table = view_from({"view": "ranking", "control": "control"}).blocks(rows, key_prefix="x")[0]
+    assert isinstance(table, Grid)
+    verdicts = {line[0].text: line[-1].text for line in table.rows}
+    assert verdicts == {"sure": "better †", "alone": "better", "none": "undecided", "control": "control"}
+    assert any(note.startswith("†: decided also where all 3 converged comparisons") for note in table.notes)
+    few = view_from({"view": "ranking", "control": "control"}).blocks(rows[:6], key_prefix="x")[0]
+    assert isinstance(few, Grid)
+    assert [line[-1].text for line in few.rows] == ["better", "control"]
+    assert not any("at once" in note for note in few.notes)
+
+
 def test_seeds_that_only_one_has_do_not_count() -> None:
     rows = [
         *rows_of(control=(0.8, 0.9, 0.7)),
@@ -128,7 +157,7 @@ def test_a_table_for_each_panel_and_lines_of_differences_over_sigma_d() -> None:
     assert [line[2].value for line in at] == sorted((line[2].value or 0.0 for line in at), reverse=True)
     assert at[-1][0].text == "W/O"
     assert at[-1][3].text.startswith("−")
-    assert [entry.text for entry in at[-1][4:]] == ["3", "worse"]
+    assert [entry.text for entry in at[-1][4:]] == ["3", "worse †"]
     assert (chart.kind, len(chart.panels)) == ("curve", 2)
     line = next(s for s in chart.panels[0].series if s.name == "W/O")
     assert line.points[-1].y == at[-1][3].value

@@ -9,10 +9,11 @@ from steadynet.study import published as paper
 from steadynet.study.report.views import words
 from steadynet.study.report.views.base import View
 from steadynet.study.report.views.claims import ClaimsView
+from steadynet.study.report.views.comparing import difference_text
 from steadynet.study.report.views.convergence import ConvergenceView, failures
 from steadynet.study.report.views.curve import CurveView
 from steadynet.study.report.views.groups import Label, Row, label_text, shown
-from steadynet.study.report.views.ranking import VERDICTS, RankingView, Standing, difference_text
+from steadynet.study.report.views.ranking import VERDICTS, RankingView, Standing
 from steadynet.study.report.views.table import TableView
 
 

@@ -12,8 +12,15 @@ from steadynet.report.rows import Estimate, order
 from steadynet.study.report.content import Block, Entry, Grid
 from steadynet.study.report.views import words
 from steadynet.study.report.views.base import View
+from steadynet.study.report.views.comparing import (
+    SAME,
+    by_seed,
+    difference_text,
+    held_together,
+    same_trainings,
+    verdict,
+)
 from steadynet.study.report.views.groups import Group, Label, Row, Selection, label_of, label_text, select
-from steadynet.study.report.views.ranking import by_seed, difference_text, verdict
 
 HOLDS, OPPOSITE, EQUIVALENT = "holds", "the opposite holds", "does not hold: equivalent within 1 point"
 NOT_FINISHED = "not finished"
@@ -77,8 +84,8 @@ class Found:
         groups: The two sides' trainings.
         difference: Of the two, paired by seed; None where fewer than two seeds are shared.
         pairs: How many seeds are shared.
-        verdict: holds, the opposite holds, does not hold: equivalent within 1 point, undecided, not converged, or not
-            finished.
+        verdict: holds, the opposite holds, does not hold: equivalent within 1 point, undecided, not converged, the same
+            trainings, or not finished.
     """
 
     claim: Claim
@@ -170,12 +177,12 @@ class ClaimsView(View):
         mine, theirs = by_seed(metric, one.rows), by_seed(metric, other.rows)
         shared = paired(mine, theirs)
         seeds, difference = shared or (tuple(seed for seed in mine if seed in theirs), None)
-        told = verdict(metric, one, other, difference)
+        told = SAME if same_trainings(one, other) else verdict(metric, one, other, difference)
         if "not converged" in told:
             told = "not converged"
         elif told.startswith("equivalent"):
             told = EQUIVALENT
-        elif told != "undecided":
+        elif told not in ("undecided", SAME):
             told = told.replace("better", HOLDS, 1).replace("worse", OPPOSITE, 1)
         return Found(claim, place, (one, other), difference, len(seeds), told)
 
@@ -193,14 +200,15 @@ class ClaimsView(View):
             return ()
         metric = self.shown_metric
         places = [axis for axis in found[0].place if len(order(one.place.get(axis) for one in found)) > 1]
+        daggers, together = held_together([(one.difference, one.pairs, one.verdict) for one in found])
         lines = [
             (
                 Entry(one.claim.words),
                 *(Entry(label_text("", one.place.get(axis, "")).strip()) for axis in places),
                 self._difference(one),
-                Entry(one.verdict),
+                Entry(one.verdict + dagger),
             )
-            for one in found
+            for one, dagger in zip(found, daggers, strict=True)
         ]
         groups = list({id(group): group for one in found for group in one.groups}.values())
         finished = any(group.rows for group in groups)
@@ -222,6 +230,7 @@ class ClaimsView(View):
                     "a claim holds where the whole interval lies on its side of 0; undecided: the interval holds 0"
                     + (" and reaches further than 1 point from it" if metric.in_points else "")
                     + ", fewer than two seeds are shared, or all differences are the same, which gives no interval",
+                    *together,
                     *(
                         words.notes(groups, sign="±", mark="asterisk")[1:]
                         if finished

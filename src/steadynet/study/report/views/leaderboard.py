@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from steadynet.errors import unknown
+from steadynet.report.rows import order
 from steadynet.study.report.content import Block, Entry, Grid
 from steadynet.study.report.views import words
 from steadynet.study.report.views.base import View
+from steadynet.study.report.views.comparing import same_trainings
 from steadynet.study.report.views.groups import Group, Label, Row, label_text, select
 from steadynet.study.report.views.metrics import METRICS
 from steadynet.study.report.views.table import entry
@@ -120,6 +122,8 @@ class LeaderboardView(View):
                 "and wins or loses nothing",
                 f"time / {self.control}: shortest time of a training for each step, at any sigma_d, over that of {self.control}; "
                 "what else the machine did is part of it",
+                *_worst_note(own.values(), shown),
+                *_same_note(own),
                 *([f"of these nothing is finished: {'; '.join(empty)}"] if empty else []),
                 *words.notes(list(own.values()), sign="±", mark="asterisk"),
             ),
@@ -132,6 +136,27 @@ class LeaderboardView(View):
             return 2, 0.0
         better_first = -1 if metric.higher_is_better else 1
         return int(group.converged is False), better_first * estimate.mean
+
+
+def _worst_note(groups: Iterable[Group], shown: Sequence[str]) -> tuple[str, ...]:
+    """Return the line that says that the fifth percentile of few chips, by nearest rank, is the worst of them."""
+    draws = [int(row["draws"]) for group in groups for row in group.rows if row["sigma_d"] > 0]
+    few = [n for n in order(sorted(draws)) if math.ceil(0.05 * n) == 1]
+    if "kpp5" not in shown or not few:
+        return ()
+    return (f"the 5th percentile of {words.listed([str(n) for n in few])} chips is the worst of them",)
+
+
+def _same_note(own: Mapping[Label, Group]) -> tuple[str, ...]:
+    """Return the line that says which rows are the same trainings, as where a search chose what stands beside it too."""
+    names = list(own)
+    told = [
+        f"{name} and {other}"
+        for index, name in enumerate(names)
+        for other in names[index + 1 :]
+        if same_trainings(own[name], own[other])
+    ]
+    return (f"the same trainings: {'; '.join(told)}",) if told else ()
 
 
 def _shortest(groups: Iterable[Group], own: Group) -> float | None:

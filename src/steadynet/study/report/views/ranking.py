@@ -11,16 +11,21 @@ from typing import ClassVar
 
 from steadynet.errors import unknown
 from steadynet.report.differences import paired
-from steadynet.report.rows import Estimate, mean_of
+from steadynet.report.rows import Estimate
 from steadynet.study.report.content import Block, Chart, Entry, Grid, Panel, Point, Series
 from steadynet.study.report.views import words
 from steadynet.study.report.views.base import View
+from steadynet.study.report.views.comparing import (
+    SAME,
+    by_seed,
+    difference_text,
+    held_together,
+    same_trainings,
+    verdict,
+)
 from steadynet.study.report.views.groups import Group, Label, Row, Selection, select
-from steadynet.study.report.views.metrics import Metric
 from steadynet.study.report.views.table import entry
 
-# A difference whose whole interval lies within so many points of 0 is none that matters.
-MARGIN = 1.0
 CONTROL = "control"
 # More lines than this are not told apart.
 _MOST_LINES = 10
@@ -32,6 +37,7 @@ VERDICTS = (
     "undecided",
     "not converged",
     "control not converged",
+    SAME,
 )
 
 
@@ -47,7 +53,8 @@ class Standing:
         value: Their mean.
         difference: From the control, paired by seed; None for the control itself, and where fewer than two seeds are shared.
         pairs: How many seeds are shared.
-        verdict: better, worse, equivalent within 1 point, undecided, not converged, control not converged, or control.
+        verdict: better, worse, equivalent within 1 point, undecided, not converged, control not converged, the same trainings
+            (a search may choose the control's options), or control.
     """
 
     panel: Label | None
@@ -117,7 +124,11 @@ class RankingView(View):
         mine, theirs = (by_seed(metric, g.rows) if g is not None else {} for g in (group, control))
         shared = paired(mine, theirs)
         seeds, difference = shared or (tuple(seed for seed in mine if seed in theirs), None)
-        decided = verdict(metric, group, control, difference)
+        decided = (
+            SAME
+            if control is not None and same_trainings(group, control)
+            else verdict(metric, group, control, difference)
+        )
         return Standing(panel, sigma_d, name, group, value, difference, len(seeds), decided)
 
     def blocks(
@@ -142,6 +153,7 @@ class RankingView(View):
             if not own:
                 continue
             here = [group for key, group in groups.items() if panel in (None, key[0])]
+            daggers, together = held_together([(s.difference, s.pairs, s.verdict) for s in own])
             made.append(
                 Grid(
                     key=words.key(
@@ -158,8 +170,10 @@ class RankingView(View):
                         "pairs",
                         "verdict",
                     ),
-                    rows=tuple(self._line(standing) for standing in own),
-                    notes=(*self._notes(own), *words.notes(here, sign="±", mark="asterisk")),
+                    rows=tuple(
+                        self._line(standing, dagger) for standing, dagger in zip(own, daggers, strict=True)
+                    ),
+                    notes=(*self._notes(own), *together, *words.notes(here, sign="±", mark="asterisk")),
                 )
             )
         if any(standing.difference is not None for standing in found):
@@ -182,7 +196,7 @@ class RankingView(View):
             "what is not converged neither wins nor loses",
         )
 
-    def _line(self, standing: Standing) -> tuple[Entry, ...]:
+    def _line(self, standing: Standing, dagger: str) -> tuple[Entry, ...]:
         metric, difference = self.shown_metric, standing.difference
         if difference is None:
             shown = Entry(
@@ -203,7 +217,7 @@ class RankingView(View):
             entry(metric, standing.group),
             shown,
             Entry("" if standing.verdict == CONTROL else str(standing.pairs), standing.pairs or None),
-            Entry(standing.verdict),
+            Entry(standing.verdict + dagger),
         )
 
     def _chart(
@@ -254,36 +268,3 @@ def _point(standing: Standing, *, lines: bool) -> Point:
         standing.group.converged is not False,
         detail=standing.verdict if standing.verdict == CONTROL else pairs,
     )
-
-
-def difference_text(metric: Metric, difference: Estimate) -> str:
-    """Return a difference in words, with its sign."""
-    text = metric.text(abs(difference.mean), difference.half_width)
-    if not any(digit in text.partition(" ")[0] for digit in "123456789"):
-        return text
-    return ("+" if difference.mean > 0 else "−") + text
-
-
-def by_seed(metric: Metric, rows: Sequence[Row]) -> dict[int, float]:
-    """Return each training's value, in the metric's unit, by its seed."""
-    return {
-        int(row["seed"]): metric.scale * mean_of(row[metric.key])
-        for row in rows
-        if row.get(metric.key) is not None and math.isfinite(mean_of(row[metric.key]))
-    }
-
-
-def verdict(metric: Metric, group: Group, control: Group | None, difference: Estimate | None) -> str:
-    """Return what a difference from the control decides."""
-    if group.converged is False:
-        return "not converged"
-    if control is not None and control.converged is False:
-        return "control not converged"
-    # Differences that are all the same by chance, as accuracies on few images may be, would decide with certainty.
-    if difference is None or difference.hi - difference.lo <= 1e-12 * max(1.0, abs(difference.mean)):
-        return "undecided"
-    within = metric.in_points and difference.lo >= -MARGIN and difference.hi <= MARGIN
-    if difference.lo > 0 or difference.hi < 0:
-        better = (difference.lo > 0) == metric.higher_is_better
-        return ("better" if better else "worse") + (", by less than 1 point" if within else "")
-    return "equivalent within 1 point" if within else "undecided"
