@@ -22,7 +22,7 @@ def tree(folder: Path) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize("error", [RefusedError, KeyboardInterrupt, None])
-@pytest.mark.parametrize("before", [None, {}, {"old": "old", "sub/old": "deep"}])
+@pytest.mark.parametrize("before", [None, {}, {"history.csv": "old", "sub/old": "deep"}])
 @pytest.mark.parametrize("starts", [False, True])
 def test_the_folder_is_as_before_unless_the_job_has_started(
     error: type[BaseException] | None, before: dict[str, str] | None, starts: bool, tmp_path: Path
@@ -68,11 +68,11 @@ def test_a_link_to_a_folder_stays_a_link_and_its_folder_is_emptied(tmp_path: Pat
     """Results are put on another disk so."""
     disk, link = tmp_path / "disk", tmp_path / "link"
     disk.mkdir()
-    (disk / "old").write_text("old")
+    (disk / "last.ckpt").write_text("old")
     link.symlink_to(disk)
     with pytest.raises(RefusedError), claimed_folder(link, link / "started", overwrite=True):
         raise RefusedError
-    assert tree(disk) == {"old": "old"}
+    assert tree(disk) == {"last.ckpt": "old"}
     with claimed_folder(link, link / "started", overwrite=True) as folder:
         (folder / "started").write_text("new")
     assert link.is_symlink()

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from steadynet.cli.parser import CONFIG_NAME
+from steadynet.comparison import IDENTITY
+from steadynet.deploy.export import SUMMARY
 from steadynet.errors import SteadyNetError
 from steadynet.files import (
     alone,
@@ -19,6 +22,8 @@ from steadynet.files import (
     write_json_atomically,
     write_text_atomically,
 )
+from steadynet.training.callbacks import HISTORY
+from steadynet.training.checkpoints import CHECKPOINT
 
 root = os.geteuid() == 0
 
@@ -97,6 +102,7 @@ def test_a_folder_that_holds_something_is_refused_or_emptied(tmp_path: Path) -> 
     (out / "sub").mkdir(parents=True)
     (out / "sub" / "x").touch()
     (out / "link").symlink_to(outside)
+    (out / "history.csv").touch()
     with pytest.raises(SteadyNetError, match="not empty; give another, or --overwrite"):
         prepare_folder(out)
     assert (out / "sub" / "x").exists()
@@ -122,6 +128,24 @@ def test_overwrite_never_empties_a_checkout_the_current_folder_or_home(
         with pytest.raises(SteadyNetError, match="no folder of results"):
             prepare_folder(precious, overwrite=True)
         assert any(precious.iterdir())
+
+
+@pytest.mark.parametrize("held", ["thesis.txt", "run/config.yaml", "run/last.ckpt", "config.yaml"])
+def test_overwrite_empties_folders_of_results_alone(held: str, tmp_path: Path) -> None:
+    """Neither a folder of several runs nor one of somebody's files, whose options may have the name of ours."""
+    out = tmp_path / "runs"
+    (out / held).parent.mkdir(parents=True)
+    (out / held).write_text("# mine\n")
+    with pytest.raises(SteadyNetError, match=f"holds {held.partition('/')[0]}, and no results of its own"):
+        prepare_folder(out, overwrite=True)
+    assert (out / held).read_text() == "# mine\n"
+
+
+@pytest.mark.parametrize("name", [CHECKPOINT, HISTORY, IDENTITY, SUMMARY, CONFIG_NAME])
+def test_overwrite_knows_results_by_what_is_written_first(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("# steadynet train --config config.yaml\n")
+    (tmp_path / "more").mkdir()
+    assert not any(prepare_folder(tmp_path, overwrite=True).iterdir())
 
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:

@@ -28,12 +28,17 @@ class DiskFullError(SteadyNetError):
     """A file could not be written for want of space; nothing else that writes there can succeed."""
 
 
+# Longer lists, as that of all of a library's models, are counted.
+_MOST_NAMES = 100
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> SteadyNetError:
     """Return the error for a `name` that is none of the `known` ones, with the nearest of them."""
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
-    return SteadyNetError(f"unknown {kind} {name!r}: {hint}known: {', '.join(names)}")
+    all_of_them = ", ".join(names) if len(names) <= _MOST_NAMES else f"{len(names):,} names"
+    return SteadyNetError(f"unknown {kind} {name!r}: {hint}known: {all_of_them}")
 
 
 def check_bool(what: str, value: object) -> None:

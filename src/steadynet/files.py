@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
 import shutil
 import uuid
+import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,10 @@ from steadynet.errors import DiskFullError, SteadyNetError
 # In a folder that a process works in: held as long as it does.
 LOCK = ".lock"
 TEMPORARY_SUFFIX = ".steadynet-tmp"
+# By one of these a folder is known as one that results were written into: a training's, a comparison's, an export's.
+RESULTS = ("last.ckpt", "history.csv", "comparison.json", "export.json")
+# A command's folder has the options that it was started with, which begin so.
+OPTIONS, OPTIONS_START = "config.yaml", "# steadynet "
 
 
 # It can only be read by setting it, which is no work for threads.
@@ -102,14 +108,14 @@ def prepare_folder(path: Path, *, overwrite: bool = False) -> Path:
 
     Args:
         path: The folder; parents are made as needed.
-        overwrite: Empty a folder that already holds something. A folder that holds a version-control
-            checkout, the current folder, one of its parents and the home folder are never emptied.
+        overwrite: Empty a folder that already holds results. A folder that holds anything else without them, as several
+            runs or a version-control checkout, the current folder, one of its parents and the home folder are never emptied.
 
     Returns:
         The folder, which exists, is empty and can be written to.
 
     Raises:
-        SteadyNetError: If it holds something and `overwrite` is off, is a file, or cannot be written to.
+        SteadyNetError: If it holds something and `overwrite` is off, holds no results, is a file, or cannot be written to.
     """
     path = Path(path)
     check_folder(path, overwrite=overwrite)
@@ -144,6 +150,12 @@ def claimed_folder(path: Path, started: Path, *, overwrite: bool = False) -> Gen
         except OSError as error:
             raise _unwritable(path, error) from error
     try:
+        for left in left_aside(path):
+            if left != aside:
+                warnings.warn(
+                    f"{left} holds what {path} held before a run that was cut off: move it back, or delete it",
+                    stacklevel=3,
+                )
         yield prepare_folder(path)
     finally:
         if started.exists():
@@ -156,6 +168,13 @@ def claimed_folder(path: Path, started: Path, *, overwrite: bool = False) -> Gen
             _empty(path)
             if not existed:
                 path.rmdir()
+
+
+def left_aside(path: Path) -> list[Path]:
+    """Return where earlier contents of a folder lie, which were moved aside by jobs that were killed before they were over."""
+    return sorted(
+        left for left in path.parent.glob(f".{glob.escape(path.name)}-*{TEMPORARY_SUFFIX}") if left.is_dir()
+    )
 
 
 @contextmanager
@@ -225,12 +244,31 @@ def check_folder(path: Path, *, overwrite: bool = False) -> None:
     if not filled:
         return
     if not overwrite:
-        raise SteadyNetError(f"output folder {path} is not empty; give another, or --overwrite")
+        left = left_aside(path)
+        told = f" (what it held before a run that was cut off lies in {left[0]})" if left else ""
+        raise SteadyNetError(f"output folder {path} is not empty; give another, or --overwrite{told}")
     here = Path.cwd().resolve()
     resolved = path.resolve()
     precious = resolved == Path.home().resolve() or resolved == here or resolved in here.parents
     if precious or (path / ".git").exists():
         raise SteadyNetError(f"output folder {path} is no folder of results; --overwrite does not empty it")
+    others = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
+    if others and not holds_results(path):
+        raise SteadyNetError(
+            f"output folder {path} holds {others[0]}{' and others' if len(others) > 1 else ''}, and no results of its own; "
+            "--overwrite does not empty it: give another folder, or delete it yourself"
+        )
+
+
+def holds_results(folder: Path) -> bool:
+    """Return whether a folder is one that a training, a comparison, an export or a command wrote its results into."""
+    if any((folder / name).is_file() for name in RESULTS):
+        return True
+    try:
+        with (folder / OPTIONS).open(encoding="utf-8") as file:
+            return file.readline().startswith(OPTIONS_START)
+    except (OSError, ValueError):
+        return False
 
 
 def check_new(path: Path, *, overwrite: bool = False) -> None:

@@ -296,7 +296,16 @@ def _tied(model: nn.Module) -> Iterable[list[tuple[str, nn.Module, Tensor]]]:
 def _mapped(
     names: tuple[str, ...], kind: str, owner: nn.Module, tensor: Tensor, device: Device
 ) -> MappedTensor:
-    """Return a tensor of a layer as it lies on devices."""
+    """Return a tensor of a layer as it lies on devices.
+
+    Raises:
+        SteadyNetError: If the layer changes it whenever it computes.
+    """
+    if getattr(owner, "max_norm", None) is not None:
+        raise SteadyNetError(
+            f"{names[0]} belongs to an embedding that shortens its weights in each forward, which programmed ones cannot be: "
+            "let it have max_norm=None, or exclude it"
+        )
     shape = tuple(tensor.shape)
     matrix = matrix_of(owner, shape)
     crossbars = 2 * sum(1 for _ in matrix.tiles(shape, device.tile_weights))

@@ -119,10 +119,10 @@ def test_what_is_refused_leaves_the_folder_as_it_was(
     out = tmp_path / "out"
     if filled:
         out.mkdir()
-        (out / "mine").write_text("mine")
+        (out / "export.json").write_text("mine")
     with pytest.raises(SteadyNetError, match=told):
         export(model, DEVICE, out, overwrite=filled, **options)
-    assert [path.name for path in tmp_path.rglob("*")] == (["out", "mine"] if filled else [])
+    assert [path.name for path in tmp_path.rglob("*")] == (["out", "export.json"] if filled else [])
 
 
 def test_missing_packages_for_onnx_leave_the_folder_as_it_was(
@@ -136,11 +136,12 @@ def test_missing_packages_for_onnx_leave_the_folder_as_it_was(
 
 def test_a_filled_folder_is_refused_unless_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
+    (tmp_path / "export.json").write_text("{}")
     with pytest.raises(SteadyNetError, match="is not empty"):
         export(small_net(), DEVICE, tmp_path)
     with pytest.raises(SteadyNetError, match="is a file"):
         export(small_net(), DEVICE, tmp_path / "mine", overwrite=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export.json", "mine"]
     export(small_net(), DEVICE, tmp_path, overwrite=True)
     assert "mine" not in [path.name for path in tmp_path.iterdir()]
 
@@ -159,6 +160,7 @@ class Branches(nn.Module):
 
 def test_a_network_that_onnx_cannot_hold_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
+    (tmp_path / "export.json").write_text("{}")
     with pytest.raises(SteadyNetError, match="cannot be written as ONNX"):
         export(Branches(), DEVICE, tmp_path, formats=FORMATS, example=EXAMPLE, overwrite=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export.json", "mine"]

@@ -81,7 +81,7 @@ PARTS: dict[str, tuple[Any, ...]] = {
         IRS(beta=-0.1),
         SelfFeedback(),
         Distillation(),
-        Distillation(weight=1.0, teacher_noise=True),
+        Distillation(weight=0.9, teacher_noise=True),
     ),
     "constraint": (
         NoConstraint(),

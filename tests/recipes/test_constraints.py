@@ -274,3 +274,18 @@ def test_the_pace_multiplies_the_learning_rate() -> None:
     assert rates[0] == pytest.approx(rates[1]), "the history tells the rate that was taken"
     for name, tensor in nets[0].state_dict().items():
         torch.testing.assert_close(tensor, nets[1].state_dict()[name])
+
+
+def test_several_within_several_hide_no_contradiction() -> None:
+    inner = Several((Clip(2.0), Sparse(1e-5)))
+    with pytest.raises(SteadyNetError, match="Clip and Peak contradict each other"):
+        Several((inner, Peak(1.2)))
+    with pytest.raises(SteadyNetError, match="hold Sparse twice"):
+        Several((inner, Sparse(1e-4)))
+    flat = Several((inner, Orthogonal(1e-3)))
+    assert flat == Several((Clip(2.0), Sparse(1e-5), Orthogonal(1e-3)))
+
+
+def test_a_constraint_has_settled_once_all_of_it_has() -> None:
+    assert Clip(2.0).settled == 0
+    assert Several((Clip(2.0, start=4.0, until=0.3), Sparse(1e-5))).settled == 0.3

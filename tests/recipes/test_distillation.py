@@ -20,7 +20,7 @@ from steadynet.loader import as_dataset
 from steadynet.models import build
 from steadynet.nvm.effects.stuck import Stuck
 from steadynet.nvm.variation import Gaussian
-from steadynet.recipes import Distillation, Recipe
+from steadynet.recipes import Distillation, Recipe, recipe
 from steadynet.recipes.objective.teacher import Teacher
 from steadynet.training import Settings, fit
 from steadynet.training.forwards import StepForwards
@@ -42,7 +42,7 @@ def by_hand(
 
 
 @pytest.mark.parametrize("noise", [False, True])
-@pytest.mark.parametrize(("weight", "temperature"), [(0.3, 1.0), (1.0, 4.0)])
+@pytest.mark.parametrize(("weight", "temperature"), [(0.3, 1.0), (0.9, 4.0)])
 def test_the_networks_own_clean_or_noisy_weights_teach(
     noise: bool, weight: float, temperature: float
 ) -> None:
@@ -181,3 +181,14 @@ def test_outputs_that_are_no_classes_are_refused(net: nn.Module, message: str) -
     x = torch.ones(8, 3)
     with pytest.raises(SteadyNetError, match=message), warnings.catch_warnings(action="ignore"):
         fit(net, "distill", DEVICE, (x, x), (x, x), loss=lambda output, targets: output.sum(), epochs=1)
+
+
+def test_a_student_that_nobody_tells_a_label_is_refused() -> None:
+    with pytest.raises(SteadyNetError, match="leaves nobody who knows a label"):
+        recipe("distill", distill_weight=1.0)
+    recipe("distill", distill_weight=1.0, teacher="runs/teacher")
+
+
+def test_a_noisy_teacher_needs_noise() -> None:
+    with pytest.raises(SteadyNetError, match="trains without any variation"):
+        recipe("vanilla", teacher="self", teacher_noise=True)

@@ -203,6 +203,7 @@ def test_a_filled_folder_is_refused_and_a_refused_run_costs_nothing(tmp_path: Pa
     out = tmp_path / "run"
     out.mkdir()
     (out / "precious.txt").write_text("kept")
+    (out / "last.ckpt").write_text("of an earlier run")
     with pytest.raises(SteadyNetError, match="is not empty"):
         train(out)
     for refused in (
@@ -214,7 +215,7 @@ def test_a_filled_folder_is_refused_and_a_refused_run_costs_nothing(tmp_path: Pa
     ):
         with pytest.raises(SteadyNetError):
             train(out, overwrite=True, **refused)  # type: ignore[arg-type]
-        assert [p.name for p in out.iterdir()] == ["precious.txt"]
+        assert sorted(p.name for p in out.iterdir()) == ["last.ckpt", "precious.txt"]
     train(out, overwrite=True)
     assert sorted(p.name for p in out.iterdir()) == ["history.csv", "last.ckpt"]
 

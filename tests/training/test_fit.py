@@ -279,3 +279,48 @@ def test_batchnorm_layers_come_back_from_being_synchronised() -> None:
     assert cast("Tensor", own.running_mean).tolist() == [2.0] * 4
     net.eval()(torch.zeros(1, 1, 8, 8))
     assert calls == [1]
+
+
+def test_the_deployed_weights_are_of_an_epoch_whose_clip_is_what_it_is_to_be() -> None:
+    # Without the rule these trainings end with an epoch before the last: there the clip is still wide, and noise is large.
+    for seed in range(3):
+        net = small_net()
+        result = fit(
+            net, recipe("noise", clip=1.2, clip_start=5.0, clip_until=1.0), DEVICE, images(96), images(30, seed=1), hardware=CPU,
+            epochs=4, batch_size=12, lr=1e-2, val_draws=2, seed=seed,
+        )  # fmt: skip
+        assert result.best_epoch == 3
+        for name in ("conv1.weight", "fc.weight"):
+            weight = dict(net.named_parameters())[name].detach()
+            # The clip shrinks the std that defines it, and later steps of Adam are small, as the cosine ends at 0.
+            assert float(weight.abs().max() / weight.std(correction=0)) < 1.35, name
+
+
+def test_until_a_constraint_has_settled_the_best_epoch_so_far_is_kept() -> None:
+    half = recipe("noise", clip=1.2, clip_start=5.0, clip_until=0.5)
+    found = fit(
+        small_net(), half, DEVICE, images(96), images(30, seed=1), hardware=CPU, epochs=4, batch_size=12, lr=1e-2, val_draws=2,
+    )  # fmt: skip
+    # Epochs 1 to 3 end at half of the steps and later.
+    noisy = [row["val_accuracy_noisy"] for row in found.history]
+    assert found.best_epoch == 1 + max(range(3), key=lambda epoch: noisy[1 + epoch])
+
+
+def test_embeddings_that_change_their_weights_or_give_sparse_gradients_are_refused() -> None:
+    class Words(nn.Module):
+        def __init__(self, **options: Any) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(10, 4, **options)
+            self.fc = nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return cast("Tensor", self.fc(self.embed(x.long()).mean(1)))
+
+    words = (torch.arange(40).reshape(20, 2) % 10, torch.arange(20) % 3)
+    for options, told in (
+        ({"max_norm": 1.0}, "let it have max_norm=None, or exclude it"),
+        ({"sparse": True}, "let it have sparse=False"),
+    ):
+        with pytest.raises(SteadyNetError, match=told):
+            fit(Words(**options), recipe("noise"), DEVICE, words, words, hardware=CPU, epochs=1)
+    fit(Words(), recipe("noise"), DEVICE, words, words, hardware=CPU, epochs=1)

@@ -84,6 +84,10 @@ def checked(command: Command, argv: Sequence[str]) -> Options | None:
             check_recipe(recipe, options[DeviceOptions].build(sigma_d))
     if not asked.resume:
         teachers = [path for recipe in asked.build() for path in teacher_of(recipe)]
+        if not asked.overwrite and (out / TRAININGS).is_dir() and not (out / "results.json").exists():
+            raise SteadyNetError(
+                f"{out} holds a comparison that is not finished: --resume goes on with it, --overwrite starts anew"
+            )
         check_output(out, options, *teachers, overwrite=asked.overwrite)
     elif not (out / CONFIG_NAME).exists():
         raise SteadyNetError(f"{out} holds no comparison to resume: start it without --resume")

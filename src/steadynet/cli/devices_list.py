@@ -84,6 +84,7 @@ def main(argv: Sequence[str]) -> int:
         from steadynet.report.device_figures import gallery
 
         out = prepare_folder(Path(asked.out), overwrite=asked.overwrite)
+        options.save(out)
         figure = gallery(presets, sigma_d=asked.sigma_d, device_bits=asked.device_bits)
         for path in write_figure(out, "devices", figure):
             print(path)

@@ -135,8 +135,9 @@ class ComputeOptions:
     """How it is computed; this changes no chip.
 
     Args:
-        accelerator: auto (a GPU if there is one), cpu, cuda or mps.
-        precision: 32, the network's own; bf16, faster where the hardware multiplies it; or auto, bf16 where it is faster.
+        accelerator: auto (a GPU if there is one), cpu, cuda (or gpu) or mps.
+        precision: 32 (or fp32), the network's own; bf16, faster where the hardware multiplies it; or auto, bf16 where that is
+            faster.
         channels_last: Lay images channels-last in memory, which is faster for convolutions on most hardware.
         compile: Compile the network by torch.compile, which takes a while at first.
         chunk: Chips computed at once, or auto to time both ways on the first images; may help small networks, small batches
@@ -145,8 +146,8 @@ class ComputeOptions:
         ray: local, or HOST:PORT of a Ray cluster's head, that chips are spread over (extra ray).
     """
 
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["32", "bf16", "auto"] = "32"
+    accelerator: Literal["auto", "cpu", "cuda", "gpu", "mps"] = "auto"
+    precision: Literal["32", "fp32", "bf16", "auto"] = "32"
     channels_last: bool = False
     compile: bool = False
     chunk: int | Literal["auto"] = 1
@@ -154,7 +155,7 @@ class ComputeOptions:
     ray: str | None = None
 
     def __post_init__(self) -> None:
-        check_choice("--accelerator", self.accelerator, ("auto", "cpu", "cuda", "mps"))
+        check_choice("--accelerator", self.accelerator, ("auto", "cpu", "cuda", "gpu", "mps"))
         self.build()
         if self.ray is not None:
             require_extra("ray", "--ray")
@@ -162,8 +163,9 @@ class ComputeOptions:
     def build(self) -> Compute:
         """Return it as the library takes it."""
         return Compute(
-            device=self.accelerator,
-            precision=self.precision,
+            # train's words for the same.
+            device="cuda" if self.accelerator == "gpu" else self.accelerator,
+            precision="32" if self.precision == "fp32" else self.precision,
             channels_last=self.channels_last,
             compile=self.compile,
             chunk=self.chunk,

@@ -64,6 +64,10 @@ def main(argv: Sequence[str]) -> int:
     elif is_main_process():
         start = [Path(run.init)] if run.init else []
         teacher = teacher_of(options[RecipeOptions].build())
+        if not run.overwrite and (out / TRAINING).is_dir() and not (out / BACKBONE).exists():
+            raise SteadyNetError(
+                f"{out} holds a training that is not finished: --resume goes on with it, --overwrite starts anew"
+            )
         check_output(out, options, *start, *teacher, overwrite=run.overwrite)
     if run.init is not None and not run.resume:
         trained_weights(Path(run.init))

@@ -121,6 +121,10 @@ def recalibration(
         SteadyNetError: If the network has no BatchNorm, there are fewer images than asked for, or an input cannot be used.
     """
     check_integer("draws", draws, at_least=2)
+    if not isinstance(images, Sequence):
+        raise SteadyNetError(
+            f"images must be numbers of images, one or more, got {images!r}: give (0, {images!r})"
+        )
     check_unfolded(device)
     _layers(model)
     unlabelled = as_dataset(calibration, "calibration data")

@@ -121,6 +121,8 @@ def selective_write_verify(
     """
     check_integer("draws", draws, at_least=2)
     check_integer("ranking_images", ranking_images, at_least=1)
+    if not isinstance(nwc, Sequence):
+        raise SteadyNetError(f"nwc must be costs, one or more, got {nwc!r}: give ({nwc!r},)")
     for cost in nwc:
         check_number("nwc", cost, at_least=0, at_most=1)
     for ranking in rankings:

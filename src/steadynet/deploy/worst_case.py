@@ -126,8 +126,9 @@ def worst_case(
     """
     check_choice("norm", norm, NORMS)
     check_number("bound", bound, above=0)
-    for what, value in (("steps", steps), ("restarts", restarts), ("draws", draws)):
+    for what, value in (("steps", steps), ("restarts", restarts)):
         check_integer(what, value, at_least=1)
+    check_integer("draws", draws, at_least=2)
     if device.sigma_d == 0:
         raise SteadyNetError(
             "the bound is relative to the variation, and sigma_d is 0: give the device a sigma_d above 0"

@@ -136,6 +136,11 @@ class Constraint(Protocol):
         """The learning rate over that of the settings."""
         ...
 
+    @property
+    def settled(self) -> float:
+        """The share of steps, 0 to 1, from which the weights are kept as they are to be deployed; later epochs are chosen."""
+        ...
+
     def rates(self, state: nn.Module) -> Mapping[str, float]:
         """Return the learning rates of weights that have one of their own, by name, whatever the settings say."""
         ...
@@ -176,6 +181,11 @@ class FreeWeights:
     def pace(self) -> float:
         """The learning rate of the settings."""
         return 1.0
+
+    @property
+    def settled(self) -> float:
+        """From the beginning."""
+        return 0.0
 
     def rates(self, state: nn.Module) -> Mapping[str, float]:
         """Return none: weights have the learning rate of all parameters."""

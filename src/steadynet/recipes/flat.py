@@ -91,6 +91,11 @@ def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     variation = _variation(recipe, taken(VARIATION))
     step = _step(recipe, taken(STEP))
     objective = _objective(recipe, taken(DISTILLATION), given)
+    if isinstance(variation, NoVariation) and getattr(objective, "teacher_noise", False):
+        raise SteadyNetError(
+            f"teacher_noise asks for a teacher with noise, and recipe {recipe.name!r} trains without any variation: "
+            "leave it out, or take a recipe with noise"
+        )
     return dataclasses.replace(
         recipe, variation=variation, objective=objective, constraint=constraint, step=step
     )

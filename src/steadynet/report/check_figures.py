@@ -25,7 +25,7 @@ class Bar:
         value: Accuracy in %.
         low: Lower end of its interval; equal to `value` where it has none.
         high: Upper end.
-        note: What stands at its foot.
+        note: What stands behind the label.
     """
 
     label: str
@@ -35,18 +35,22 @@ class Bar:
     note: str = ""
 
 
-def bars(title: str, entries: Sequence[Bar], *, told: str) -> Figure:
+def bars(title: str, entries: Sequence[Bar], *, told: str, base: float | None = None) -> Figure:
     """Return horizontal bars of accuracy, the first one at the top, with their intervals.
+
+    A bar's length is its accuracy, or what it lacks of a `base`, so that lengths can be compared.
 
     Args:
         title: First line of the title.
         entries: The bars.
         told: Second line: what the intervals are over.
+        base: Accuracy in % at which bars begin; 0 if None.
     """
     figure = Figure(figsize=(8.4, 1.6 + 0.42 * len(entries)), layout="constrained")
     axes: Axes = figure.add_subplot()
     places = list(range(len(entries)))[::-1]
-    axes.barh(places, [entry.value for entry in entries], color=COLOURS[2], height=0.7)
+    foot = 0.0 if base is None else base
+    axes.barh(places, [entry.value - foot for entry in entries], left=foot, color=COLOURS[2], height=0.7)
     spread = [(place, e) for place, e in zip(places, entries, strict=True) if e.low < e.high]
     axes.errorbar(
         [e.value for _, e in spread],
@@ -56,19 +60,14 @@ def bars(title: str, entries: Sequence[Bar], *, told: str) -> Figure:
         ecolor="#222222",
         capsize=3,
     )
-    axes.set_yticks(places, [entry.label for entry in entries])
-    lowest = min(entry.low for entry in entries)
-    # Bars that all but reach 100 are told apart from where the least begins.
-    axes.set_xlim(0.0 if lowest < 50 else max(0.0, lowest - 0.15 * (100 - lowest) - 1), 101.0)
-    for place, entry in zip(places, entries, strict=True):
-        # At the foot of the bar, where no interval reaches.
-        axes.annotate(
-            entry.note,
-            (axes.get_xlim()[0], place),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-        )
+    axes.set_yticks(places, [f"{e.label} ({e.note})" if e.note else e.label for e in entries])
+    if base is None:
+        axes.set_xlim(0.0, 101.0)
+    else:
+        axes.axvline(base, color="#222222", linewidth=1)
+        lowest, highest = min(e.low for e in entries), max(base, *(e.high for e in entries))
+        room = max(0.05 * (highest - lowest), 0.05)
+        axes.set_xlim(max(0.0, lowest - room), min(100.0, highest) + room)
     _dress(axes, title, told)
     axes.set_xlabel("accuracy, %")
     return figure

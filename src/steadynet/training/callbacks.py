@@ -37,7 +37,8 @@ class Keeper(Checkpoint):
     """Keeps what a training must not lose.
 
     It remembers the backbone of the epoch with the best noisy validation accuracy (the first of equals), or of a task other
-    than classification with the least noisy validation loss. It writes a row of history at each epoch's end, and `last.ckpt`
+    than classification with the least noisy validation loss; one whose constraint has not settled yet gives way to any that
+    has. It writes a row of history at each epoch's end, and `last.ckpt`
     at each epoch's end, every `every` steps, and on Ctrl-C. All that it remembers lies in the checkpoint.
 
     Args:
@@ -137,7 +138,9 @@ class Keeper(Checkpoint):
         if not isinstance(pl_module, TrainingModule):
             return
         _check_weights(trainer)
-        if pl_module.score > self.best_score:
+        best_step = self.history[self.best_epoch]["step"] if self.best_epoch >= 0 else -1
+        now = pl_module.is_settled(trainer.global_step), pl_module.score
+        if now > (best_step >= 0 and pl_module.is_settled(int(best_step)), self.best_score):
             self.best_score, self.best_epoch = pl_module.score, trainer.current_epoch
             self.best_state = pl_module.deployed_state()
         self.history.append(

@@ -41,12 +41,19 @@ def check_task(model: nn.Module, loss: Loss, example: Any, targets: Any) -> tupl
     """Look at the network's output and at the loss of a small batch, and return the output's shape.
 
     Raises:
-        SteadyNetError: If nothing of the network is trained, it returns no tensor, targets are none or no class numbers where
-            there is no loss of another task, or the loss is no single number.
+        SteadyNetError: If nothing of the network is trained, an embedding's gradients are sparse, it returns no tensor, targets
+            are none or no class numbers where there is no loss of another task, or the loss is no single number.
     """
     name = type(model).__name__
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise SteadyNetError(f"no parameter of {name} requires a gradient: let those that are to be trained")
+    layers: list[tuple[str, nn.Module]] = list(model.named_modules())
+    for place, layer in layers:
+        if isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.sparse and layer.weight.requires_grad:
+            raise SteadyNetError(
+                f"{place} of {name} gives sparse gradients, which neither optimizer nor noise takes: let it have sparse=False, "
+                "which gives the same numbers"
+            )
     if not isinstance(targets, Tensor):
         raise SteadyNetError(
             f"targets must be one tensor a batch, got {type(targets).__name__}: put them into one, which your loss takes apart"
@@ -131,10 +138,10 @@ def check_precision(settings: Settings, hardware: Hardware, recipe: Recipe) -> N
         hardware.accelerator == "auto" and torch.cuda.is_available()
     )
     if settings.precision == "16" and not on_gpu:
-        raise SteadyNetError("precision '16' works on GPUs only: take 'bf16' or '32' here")
+        raise SteadyNetError("precision '16' works on GPUs only: take bf16 or 32 bits here")
     if settings.precision == "16" and not isinstance(recipe.step, Plain):
         # Lightning scales the loss of the one backward alone; the gradient that is taken before would underflow.
         raise SteadyNetError(
             f"step {type(recipe.step).__name__} takes a gradient of its own, which precision '16' does not scale: "
-            "take 'bf16' or '32'"
+            "take bf16 or 32 bits"
         )

@@ -121,6 +121,10 @@ class TrainingModule(pl.LightningModule):
         parameters = dict(self.backbone.named_parameters())
         return {name: parameters[name] for name in self._on_devices}
 
+    def is_settled(self, step: int) -> bool:
+        """Return whether the constraint keeps the weights after so many steps as they are to be deployed."""
+        return step >= self.recipe.constraint.settled * self._steps - 1e-9
+
     def deployed_state(self) -> dict[str, Tensor]:
         """Return the backbone's state_dict with its weights as they are programmed, in memory of its own."""
         with torch.no_grad():

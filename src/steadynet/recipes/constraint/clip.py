@@ -32,7 +32,7 @@ class Clip(FreeWeights):
         per: Whether std is that of the whole "tensor", or of each output "channel".
         start: α at the first step; it falls evenly to `alpha` until the share `until` of the steps is taken. None for
             `alpha` from the beginning.
-        until: Share of the steps after which α is `alpha`, in (0, 1].
+        until: Share of the steps after which α is `alpha`, in (0, 1]. The deployed weights are of the best epoch after that.
 
     Raises:
         SteadyNetError: If `alpha` is not a finite number above 1, `start` not above `alpha`, `until` out of its range or
@@ -68,6 +68,11 @@ class Clip(FreeWeights):
         if self.start is None:
             return self.alpha
         return self.start + (self.alpha - self.start) * min(1.0, progress / self.until)
+
+    @property
+    def settled(self) -> float:
+        """Once α is `alpha`: the weights of an earlier epoch may be larger than it allows."""
+        return 0.0 if self.start is None else self.until
 
     def setup(self, weights: Mapping[str, Tensor], sigma_d: float, layout: Layout | None = None) -> nn.Module:
         """Return the module that remembers which dimension of each weight counts its outputs."""

@@ -28,7 +28,7 @@ class Several:
     """Constraints that act one after the other: transforms and projections in their order, penalties added.
 
     Args:
-        constraints: Two or more, of different classes.
+        constraints: Two or more, of different classes; several among them count as the ones that they hold.
 
     Raises:
         SteadyNetError: If there are fewer than two, one is none, two are of one class, or two bound the weights.
@@ -37,7 +37,13 @@ class Several:
     constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "constraints", tuple(self.constraints))
+        # Several within several would hide from each other what contradicts itself.
+        flat = [
+            own
+            for one in self.constraints
+            for own in (one.constraints if isinstance(one, Several) else (one,))
+        ]
+        object.__setattr__(self, "constraints", tuple(flat))
         if len(self.constraints) < 2:
             raise SteadyNetError(
                 f"several constraints are two or more, got {len(self.constraints)}: give the one itself"
@@ -59,6 +65,11 @@ class Several:
     def pace(self) -> float:
         """The product of theirs."""
         return math.prod(constraint.pace for constraint in self.constraints)
+
+    @property
+    def settled(self) -> float:
+        """Once all are."""
+        return max(constraint.settled for constraint in self.constraints)
 
     def rates(self, state: nn.Module) -> Mapping[str, float]:
         """Return theirs.

@@ -28,7 +28,7 @@ class Distillation:
     Args:
         teacher: "self", the network's own clean weights in the same step (one more forward, no BatchNorm learns from it); or
             the folder of a finished run, of any network; or a file of weights of the same network.
-        weight: α in (0, 1].
+        weight: α in (0, 1]; below 1 with the teacher "self", which knows no label but by the student.
         softness: τ > 0.
         temperature: T > 0.
         teacher_noise: Whether the teacher's weights are as noisy as the student's, by a draw of its own.
@@ -53,6 +53,10 @@ class Distillation:
                 f"teacher must be 'self', the folder of a run, or a file of weights, got {self.teacher!r}"
             )
         check_number("distill_weight", self.weight, above=0, at_most=1)
+        if self.weight == 1 and self.teacher == SELF:
+            raise SteadyNetError(
+                "distill_weight 1 with the teacher 'self' leaves nobody who knows a label: take less, or another teacher"
+            )
         check_number("softness", self.softness, above=0)
         check_number("temperature", self.temperature, above=0)
         check_bool("teacher_noise", self.teacher_noise)
