@@ -138,7 +138,7 @@ def test_an_accelerator_that_is_not_here_is_told_in_one_line(
         ("layers run --processes 2", "--processes"),
         ("layers run --channels-last", "--channels-last"),
         ("layers run --precision 16", "unknown --precision '16'"),
-        ("layers run --accelerator gpu", "unknown --accelerator 'gpu'"),
+        ("layers run --accelerator tpu", "unknown --accelerator 'tpu'"),
         ("layers", "name what to check: RUN"),
         ("layers missing", "there is no missing"),
         ("layers run --sigma-d 0", "--sigma-d must be a finite number > 0"),

@@ -45,6 +45,7 @@ def test_what_is_read_is_not_emptied(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "history.csv").touch()  # A folder of results, which could be emptied.
     (tmp_path / "lab" / "own.csv").write_text(TABLE, encoding="utf-8")
     (tmp_path / "lab" / "own.yaml").write_text("data: digits\nepochs: 1\n", encoding="utf-8")
     np.savez(tmp_path / "lab" / "faults.npz", **{"fc.weight": np.zeros((1, 1), np.int8)})

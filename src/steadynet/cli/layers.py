@@ -67,8 +67,7 @@ def main(argv: Sequence[str]) -> int:
             ),
             Bar("all", *ends(found.all)),
         ],
-        told=f"bars: what is lost of {none:.2f} % without noise, mean of {found.draws} simulated chips; "
-        "lines: 95 % interval over chips",
+        told=f"from {none:.2f} % without noise; {found.draws} simulated chips; lines: 95 % interval over chips",
         base=none,
     )
     rows = [
