@@ -22,7 +22,9 @@ from steadynet.errors import DiskFullError, SteadyNetError
 LOCK = ".lock"
 TEMPORARY_SUFFIX = ".steadynet-tmp"
 # By one of these a folder is known as one that results were written into: a training's, a comparison's, an export's.
-RESULTS = ("last.ckpt", "history.csv", "comparison.json", "export.json")
+RESULTS = (
+    "last.ckpt", "damaged-last.ckpt", "history.csv", "tensorboard", "result.json", "comparison.json", "export.json",
+)  # fmt: skip
 # A command's folder has the options that it was started with, which begin so.
 OPTIONS, OPTIONS_START = "config.yaml", "# steadynet "
 
@@ -262,7 +264,7 @@ def check_folder(path: Path, *, overwrite: bool = False) -> None:
 
 def holds_results(folder: Path) -> bool:
     """Return whether a folder is one that a training, a comparison, an export or a command wrote its results into."""
-    if any((folder / name).is_file() for name in RESULTS):
+    if any((folder / name).exists() for name in RESULTS):
         return True
     try:
         with (folder / OPTIONS).open(encoding="utf-8") as file:

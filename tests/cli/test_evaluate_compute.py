@@ -114,7 +114,7 @@ def test_ray_that_is_not_installed_is_told_before_anything_is_loaded(
         ("--chunk all", "option --chunk takes an integer or 'auto', got 'all'"),
         ("--compile --chunk 4", "compile and chunk do not go together"),
         ("--precision 16", "unknown --precision '16'"),
-        ("--accelerator gpu", "unknown --accelerator 'gpu'"),
+        ("--accelerator tpu", "unknown --accelerator 'tpu'"),
         ("--ray ''", "ray must be 'local' or the HOST:PORT"),
     ],
 )

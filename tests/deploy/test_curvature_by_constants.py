@@ -143,7 +143,7 @@ def test_an_embedding_may_be_given_by_name() -> None:
 
 def test_an_embedding_that_scales_its_rows_is_refused() -> None:
     net, tokens = nn.Sequential(nn.Embedding(7, 3, max_norm=1.0)), torch.arange(6)
-    with pytest.raises(SteadyNetError, match="Sequential computes embedding, through which no rule"):
+    with pytest.raises(SteadyNetError, match="an embedding that shortens its weights in each forward"):
         weight_curvature(net, Device(), (tokens, tokens % 3))
 
 

@@ -32,7 +32,7 @@ def weights(result: FitResult) -> torch.Tensor:
 
 
 def test_half_precision_is_refused_without_a_gpu() -> None:
-    with pytest.raises(SteadyNetError, match="precision '16' works on GPUs only: take 'bf16' or '32' here"):
+    with pytest.raises(SteadyNetError, match="precision '16' works on GPUs only: take bf16 or 32 bits here"):
         train(precision="16")
     if not torch.cuda.is_available():
         with pytest.raises(SteadyNetError, match="precision '16' works on GPUs only"):
