@@ -47,7 +47,7 @@ def check_task(model: nn.Module, loss: Loss, example: Any, targets: Any) -> tupl
     name = type(model).__name__
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise SteadyNetError(f"no parameter of {name} requires a gradient: let those that are to be trained")
-    layers: list[tuple[str, nn.Module]] = list(model.named_modules())
+    layers: list[tuple[str, nn.Module]] = list(model.named_modules())  # pyright: ignore[reportUnknownArgumentType] (torch types its modules in part)
     for place, layer in layers:
         if isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.sparse and layer.weight.requires_grad:
             raise SteadyNetError(
