@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from steadynet.errors import SteadyNetError
-from steadynet.files import claimed_folder
+from steadynet.folders import check_folder, claimed_folder, left_aside
 
 
 class RefusedError(Exception):
@@ -78,3 +78,18 @@ def test_a_link_to_a_folder_stays_a_link_and_its_folder_is_emptied(tmp_path: Pat
     assert link.is_symlink()
     assert tree(disk) == {"started": "new"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]
+
+
+def test_what_a_killed_job_moved_aside_is_told(tmp_path: Path) -> None:
+    out, left = tmp_path / "out", tmp_path / ".out-0123abcd.steadynet-tmp"
+    for folder in (out, left, tmp_path / ".out-other-0123abcd.steadynet-tmp"):
+        folder.mkdir()
+        (folder / "last.ckpt").touch()
+    assert left_aside(out) == [left], "what another folder's job moved aside is not of this one"
+    with pytest.raises(SteadyNetError, match=r"is not empty.*lies in .*\.out-0123abcd"):
+        check_folder(out)
+    warned = pytest.warns(UserWarning, match=r"0123abcd.* holds what .*out held before")
+    with warned, claimed_folder(out, out / "started", overwrite=True):
+        (out / "started").touch()
+    assert left.exists()
+    assert left_aside(out) == [left], "what was overwritten now is gone"

@@ -88,3 +88,9 @@ def test_somebody_elses_error_is_told_in_one_line_of_bounded_length() -> None:
     assert told(ValueError("\n  first\nsecond")) == "ValueError: first"
     assert told(KeyboardInterrupt()) == "KeyboardInterrupt"
     assert len(told(RuntimeError("x" * 10_000))) < 400
+
+
+def test_of_very_many_names_the_nearest_are_told_and_how_many_there_are() -> None:
+    error = str(unknown("model", "nte", [f"net{number}" for number in range(1200)]))
+    assert "did you mean" in error
+    assert error.endswith("known: 1,200 names")

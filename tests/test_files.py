@@ -14,14 +14,8 @@ from steadynet.cli.parser import CONFIG_NAME
 from steadynet.comparison import IDENTITY
 from steadynet.deploy.export import SUMMARY
 from steadynet.errors import SteadyNetError
-from steadynet.files import (
-    alone,
-    check_free,
-    prepare_folder,
-    write_atomically,
-    write_json_atomically,
-    write_text_atomically,
-)
+from steadynet.files import write_atomically, write_json_atomically, write_text_atomically
+from steadynet.folders import alone, check_free, prepare_folder
 from steadynet.training.callbacks import HISTORY
 from steadynet.training.checkpoints import CHECKPOINT
 
@@ -141,7 +135,7 @@ def test_overwrite_empties_folders_of_results_alone(held: str, tmp_path: Path) -
     assert (out / held).read_text() == "# mine\n"
 
 
-@pytest.mark.parametrize("name", [CHECKPOINT, HISTORY, IDENTITY, SUMMARY, CONFIG_NAME])
+@pytest.mark.parametrize("name", [CHECKPOINT, HISTORY, IDENTITY, SUMMARY, CONFIG_NAME, "result.json"])
 def test_overwrite_knows_results_by_what_is_written_first(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("# steadynet train --config config.yaml\n")
     (tmp_path / "more").mkdir()
@@ -172,7 +166,7 @@ def test_one_process_works_in_a_folder_at_a_time(tmp_path: Path) -> None:
     check_free(tmp_path / "none")
     with alone(tmp_path):
         told = f"another process is at {tmp_path}: wait until it has ended"
-        code = f"from pathlib import Path; from steadynet.files import alone, check_free; p = Path({str(tmp_path)!r})\n"
+        code = f"from pathlib import Path; from steadynet.folders import alone, check_free; p = Path({str(tmp_path)!r})\n"
         for what in ("check_free(p)", "alone(p).__enter__()"):
             done = subprocess.run(
                 [sys.executable, "-c", code + what], capture_output=True, text=True, check=False

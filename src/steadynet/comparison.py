@@ -23,7 +23,8 @@ from steadynet.compute import Compute
 from steadynet.data import DataSplits, checksums
 from steadynet.deploy import save_backbone
 from steadynet.errors import SteadyNetError, check_integer, check_number
-from steadynet.files import prepare_folder, write_json_atomically
+from steadynet.files import write_json_atomically
+from steadynet.folders import prepare_folder
 from steadynet.montecarlo import MonteCarloResult
 from steadynet.montecarlo.curve import check_sigmas
 from steadynet.montecarlo.engine import full

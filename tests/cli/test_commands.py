@@ -13,7 +13,7 @@ import yaml
 
 from data.pictures import picture, write
 from steadynet.cli.main import main
-from steadynet.files import alone
+from steadynet.folders import alone
 
 QUICK = [
     "--model",
@@ -61,6 +61,16 @@ def test_the_effective_options_give_the_same_run_again(run: Path) -> None:
     first, again = (load_file(Path(name) / "backbone.safetensors") for name in ("run", "again"))
     assert all((first[name] == again[name]).all() for name in first)
     assert yaml.safe_load(Path("again/config.yaml").read_text()) == {**saved, "out": "again"}
+
+
+def test_what_is_not_finished_is_refused_by_name_of_what_goes_on_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command, below in (("train", "training"), ("compare", "trainings")):
+        (tmp_path / command / below).mkdir(parents=True)
+        assert main([command, "--data", "digits", "--model", "cnn", "--out", command]) == 2
+        assert "is not finished: --resume goes on with it, --overwrite starts anew" in capsys.readouterr().err
 
 
 def test_a_filled_folder_is_refused_unless_overwritten(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

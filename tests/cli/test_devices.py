@@ -93,6 +93,8 @@ def test_the_list_draws_what_it_lists(table: Path, capsys: pytest.CaptureFixture
     assert "10 to 100 µS" in printed
     assert "rram4" not in printed
     assert (table.parent / "drawn" / "devices.svg").stat().st_size > 1000
+    # It is known as a folder of results by the options that lie there.
+    assert main(["devices", "list", "--device", "pcm", "--out", "drawn", "--overwrite"]) == 0
 
 
 @pytest.mark.parametrize(

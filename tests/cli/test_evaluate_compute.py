@@ -42,6 +42,7 @@ def test_every_option_reaches_the_library() -> None:
         accelerator="cpu", precision="bf16", channels_last=True, chunk="auto", processes=3, ray=None
     )
     assert options.build() == Compute("cpu", "bf16", True, False, "auto", 3, None)
+    assert ComputeOptions(accelerator="cpu", precision="fp32").build() == Compute("cpu", "32"), "train's word"
     assert ComputeOptions(compile=True).build() == Compute("auto", compile=True)
 
 

@@ -213,3 +213,10 @@ def test_a_network_without_batchnorm_is_refused() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
     with pytest.raises(SteadyNetError, match="Sequential has no BatchNorm with running statistics"):
         recalibration(net, DEVICE, images(), images(), draws=2)
+
+
+def test_a_single_number_of_images_is_refused_as_no_list_of_them() -> None:
+    with pytest.raises(
+        SteadyNetError, match=r"images must be numbers of images, one or more, got 5: give \(0, 5\)"
+    ):
+        recalibration(trained(), DEVICE, images(), images(30), images=5, draws=2)  # type: ignore[arg-type]

@@ -209,3 +209,8 @@ def test_weights_that_a_parametrisation_computes_are_ranked_and_verified() -> No
         assert (one.ranking, one.nwc) == (other.ranking, other.nwc)
         assert one.accuracy.values.tolist() == pytest.approx(other.accuracy.values.tolist(), abs=0.02)
         assert one.accuracy.mean < 0.7 if one.nwc == 0 else one.accuracy.mean > 0.95
+
+
+def test_a_single_cost_is_refused_as_no_list_of_them() -> None:
+    with pytest.raises(SteadyNetError, match=r"nwc must be costs, one or more, got 0.5: give \(0.5,\)"):
+        selective_write_verify(trained(), DEVICE, images(), images(), nwc=0.5, draws=2)  # type: ignore[arg-type]

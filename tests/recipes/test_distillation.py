@@ -61,10 +61,11 @@ def test_the_networks_own_clean_or_noisy_weights_teach(
         torch.testing.assert_close(parameter.grad, clean[name].grad, rtol=1e-6, atol=1e-9)
 
 
-def test_a_file_of_weights_teaches_with_its_own_scale_of_logits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("weight", [0.5, 1.0])
+def test_a_file_of_weights_teaches_with_its_own_scale_of_logits(weight: float, tmp_path: Path) -> None:
     other = make_net(seed=7)
     save_backbone(other, tmp_path / "teacher.safetensors")
-    part = Distillation(str(tmp_path / "teacher.safetensors"), weight=0.5, temperature=3.0)
+    part = Distillation(str(tmp_path / "teacher.safetensors"), weight=weight, temperature=3.0)
     module, loss = of_product(Recipe(objective=part))
     images, labels = make_batch()
     student = forward(chip(leaves(make_net()), SIGMA, seed=SEED, draw=DRAW, pass_=0))(images)[1]

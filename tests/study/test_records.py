@@ -15,7 +15,7 @@ from filelock import FileLock
 from cli.processes import run as command
 from steadynet.cli.main import main
 from steadynet.errors import SteadyNetError
-from steadynet.files import LOCK
+from steadynet.folders import LOCK
 from steadynet.study.plan import Plan, plan
 from steadynet.study.records import Packed, Unpacked, pack, unpack
 from steadynet.study.rows import rows_of

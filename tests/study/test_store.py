@@ -11,7 +11,8 @@ from filelock import FileLock
 
 from steadynet.cli.main import main
 from steadynet.errors import DiskFullError, SteadyNetError
-from steadynet.files import LOCK, write_json_atomically
+from steadynet.files import write_json_atomically
+from steadynet.folders import LOCK
 from steadynet.study import code_version
 from steadynet.study.cells import Cell, grid, identity
 from steadynet.study.plan import Plan, plan

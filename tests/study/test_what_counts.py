@@ -145,6 +145,7 @@ def test_a_teacher_is_known_by_what_it_holds(tmp_path: Path) -> None:
 NO_NUMBERS = {
     "errors": "refusals",
     "files": "writes what was computed",
+    "folders": "makes, empties and locks folders",
     "extras": "names what is not installed",
     "replaceable": "refuses networks",
     "parallel": "shares draws out; their numbers are those of one process",

@@ -273,3 +273,24 @@ def test_items_that_are_no_pairs_are_refused_in_one_line() -> None:
         sn.fit(Two(), "noise", DEVICE, TensorDataset(x, x, labels), (x, labels))
     with pytest.raises(SteadyNetError, match=r"must be \(input, label\), these are 3 parts"):
         next(iter(Loader(Triples(), batch_size=2)))
+
+
+def test_an_epoch_whose_validation_is_nan_is_never_the_best() -> None:
+    looked = 0
+
+    def loss(output: Tensor, targets: Tensor) -> Tensor:
+        nonlocal looked
+        value = F.mse_loss(output, targets)
+        if torch.is_grad_enabled():
+            return value
+        looked += 1
+        return value * (math.nan if looked <= of_two_epochs else 1.0)
+
+    of_two_epochs = 10**9
+    none = fit(line(), loss, epochs=2)
+    assert none.best_epoch == -1, "the weights are those of the last"
+    of_two_epochs, looked = looked, 0
+    found = fit(line(), loss, epochs=5)
+    noisy = [row["val_loss_noisy"] for row in found.history]
+    assert [math.isnan(value) for value in noisy] == [True, True, False, False, False]
+    assert found.best_epoch == 2 + min(range(3), key=lambda epoch: noisy[2 + epoch])

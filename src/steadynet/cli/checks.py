@@ -14,11 +14,8 @@ from steadynet.cli.outputs import check_output
 from steadynet.cli.parser import Options, run_folder, saved_options
 from steadynet.cli.runs import check_images, trained_weights
 from steadynet.errors import SteadyNetError, check_integer, check_number
-from steadynet.files import (
-    prepare_folder,
-    write_json_atomically,
-    write_text_atomically,
-)
+from steadynet.files import write_json_atomically, write_text_atomically
+from steadynet.folders import prepare_folder
 from steadynet.options.build import build_model, check_model, load_data
 from steadynet.options.device_group import DeviceOptions
 from steadynet.options.groups import DataOptions, ModelOptions
@@ -47,7 +44,7 @@ class CheckOptions:
         seed: Seed of the chips.
         batch_size: Images at a time.
         out: Folder for the JSON, the CSV and the figure; only the terminal by default.
-        overwrite: Empty the folder if it already holds something.
+        overwrite: Empty the folder if it already holds results.
     """
 
     run: str | None = None

@@ -28,7 +28,7 @@ class RunOptions:
         seed: Seed of initial weights, order, augmentation and errors.
         init: Initial weights: a checkpoint or safetensors file, or a run's folder; from scratch by default.
         out: Folder for checkpoints, logs and the trained backbone.
-        overwrite: Empty the folder if it already holds something.
+        overwrite: Empty the folder if it already holds results.
         resume: Carry on a run that was interrupted, exactly.
     """
 
@@ -58,7 +58,7 @@ class ExportOptions:
         sigma_d: σ_d of those chips; that of the training by default.
         seed: Seed of those chips.
         out: Folder for the files.
-        overwrite: Empty the folder if it already holds something.
+        overwrite: Empty the folder if it already holds results.
     """
 
     run: str | None = None
@@ -106,7 +106,7 @@ class CompareOptions:
         hand_over: Export the network that keeps the best accuracy on noisy chips over validation images, of those trained for the
             largest σ_d, as `steadynet export` does: weights, and the target level of every device.
         out: Folder for all trainings, the table as JSON and CSV, and the figures.
-        overwrite: Empty the folder if it already holds something.
+        overwrite: Empty the folder if it already holds results.
         resume: Carry on a comparison that was interrupted; finished trainings are not run again.
     """
 

@@ -16,7 +16,7 @@ from steadynet.cli.outputs import check_output
 from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
 from steadynet.cli.runs import check_resumed, resumable, resumed_folder
 from steadynet.errors import SteadyNetError
-from steadynet.files import alone, check_free, claimed_folder
+from steadynet.folders import alone, check_free, claimed_folder
 from steadynet.options.build import (
     build_model,
     check_model,

@@ -10,7 +10,7 @@ from steadynet.cli.outputs import check_output
 from steadynet.cli.parser import Command, parse
 from steadynet.cli.table import Row, print_table
 from steadynet.errors import check_integer, check_number
-from steadynet.files import prepare_folder
+from steadynet.folders import prepare_folder
 from steadynet.nvm.conductance_law import ConductanceLaw
 from steadynet.nvm.device_file import is_device_file, named_device
 from steadynet.nvm.device_law import LogNormalDevice
@@ -27,7 +27,7 @@ class ListOptions:
         sigma_d: Size at which devices without one of their own are drawn.
         device_bits: K, bits of one device, whose levels are marked.
         out: Folder for their picture; none by default.
-        overwrite: Empty the folder if it already holds something.
+        overwrite: Empty the folder if it already holds results.
     """
 
     device: list[str] = field(default_factory=lambda: [*PRESETS])

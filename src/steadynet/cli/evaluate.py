@@ -18,7 +18,7 @@ from steadynet.cli.parser import Command, Options, parse, run_folder, saved_opti
 from steadynet.cli.runs import check_images, trained_weights
 from steadynet.cli.table import print_table
 from steadynet.errors import SteadyNetError
-from steadynet.files import prepare_folder
+from steadynet.folders import prepare_folder
 from steadynet.options.build import build_model, check_model, load_data
 from steadynet.options.device_group import DeviceOptions
 from steadynet.options.groups import DataOptions, ModelOptions

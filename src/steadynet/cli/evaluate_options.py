@@ -37,7 +37,7 @@ class EvaluateOptions:
         target_accuracy: Also tell the largest σ_d that keeps this accuracy (a fraction), and the yield at
             each σ_d (design full).
         out: Folder for the JSON, the CSV and the figures; only the terminal by default.
-        overwrite: Empty the folder if it already holds something.
+        overwrite: Empty the folder if it already holds results.
         progress: Show a progress bar, on a terminal.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from steadynet.cli.parser import CONFIG_NAME, Options
-from steadynet.files import check_apart, check_folder
+from steadynet.folders import check_apart, check_folder
 from steadynet.nvm.device_file import is_device_file
 from steadynet.options.build import inputs, whole_folders
 from steadynet.options.device_group import DeviceOptions

@@ -20,13 +20,13 @@ from steadynet.cli.types import is_switch, kind_of, metavar, spell
 from steadynet.cli.words import OptionKind, normalise, option_files
 from steadynet.errors import SteadyNetError, unknown
 from steadynet.files import write_text_atomically
+from steadynet.folders import CONFIG_NAME, CONFIG_START
 from steadynet.options.augmented import check_augment
 from steadynet.options.types import expected, fits, members
 
 T = TypeVar("T")
 Source = Callable[[Mapping[str, Any]], Path | None]
 
-CONFIG_NAME = "config.yaml"
 # What a run is told about its folder belongs to one call, not to the run.
 TRANSIENT = ("overwrite", "resume")
 
@@ -130,7 +130,7 @@ class Options:
 
     def save(self, folder: Path) -> None:
         """Write the effective options into `folder`, as `--config` takes them."""
-        header = f"# steadynet {self.command.name} --config {CONFIG_NAME}\n"
+        header = f"{CONFIG_START}{self.command.name} --config {CONFIG_NAME}\n"
         write_text_atomically(folder / CONFIG_NAME, header + dump(self.config()))
 
 

@@ -12,12 +12,8 @@ from steadynet.cli.outputs import check_output
 from steadynet.cli.parser import CONFIG_NAME, Command, Options, parse
 from steadynet.cli.runs import BACKBONE, check_resumed, resumable, resumed_folder, trained_weights
 from steadynet.errors import SteadyNetError
-from steadynet.files import (
-    alone,
-    check_free,
-    claimed_folder,
-    write_json_atomically,
-)
+from steadynet.files import write_json_atomically
+from steadynet.folders import alone, check_free, claimed_folder
 from steadynet.options.build import (
     build_model,
     check_model,

@@ -17,7 +17,8 @@ from steadynet.deploy.onnx import save_onnx
 from steadynet.deploy.state import save_backbone, save_state_dict
 from steadynet.errors import SteadyNetError, check_choice, check_integer
 from steadynet.extras import require_extra
-from steadynet.files import claimed_folder, write_json_atomically
+from steadynet.files import write_json_atomically
+from steadynet.folders import claimed_folder
 from steadynet.mapping import check_finite, layout
 from steadynet.nvm.device import Device
 

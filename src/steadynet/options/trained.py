@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steadynet.errors import SteadyNetError
+from steadynet.folders import CONFIG_NAME
 from steadynet.options.build import build_model
 from steadynet.options.groups import ModelOptions
 from steadynet.options.yaml_file import read_yaml
@@ -13,7 +14,6 @@ from steadynet.options.yaml_file import read_yaml
 if TYPE_CHECKING:
     from torch import nn
 
-CONFIG_NAME = "config.yaml"
 BACKBONE = "backbone.safetensors"
 
 

@@ -16,7 +16,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from steadynet.errors import SteadyNetError
-from steadynet.files import LOCK, write_json_atomically
+from steadynet.files import write_json_atomically
+from steadynet.folders import LOCK
 from steadynet.study import search_store
 from steadynet.study.cells import cell_of, identity, identity_of_test
 from steadynet.study.code_version import Code, changed, testing_code

@@ -19,7 +19,8 @@ from torch import nn
 from steadynet.data import DataSplits, checksums
 from steadynet.deploy.state import load_state, save_backbone
 from steadynet.errors import DiskFullError, SteadyNetError
-from steadynet.files import LOCK, TEMPORARY_SUFFIX, checksum, write_json_atomically
+from steadynet.files import TEMPORARY_SUFFIX, checksum, write_json_atomically
+from steadynet.folders import LOCK
 from steadynet.options.build import (
     build_model,
     check_model,

@@ -24,7 +24,8 @@ from typing import Any, cast
 from filelock import FileLock, Timeout
 
 from steadynet.errors import SteadyNetError
-from steadynet.files import LOCK, check_new, write_atomically, write_json_atomically
+from steadynet.files import check_new, write_atomically, write_json_atomically
+from steadynet.folders import LOCK
 from steadynet.study import images, search_store
 from steadynet.study.cells import identity
 from steadynet.study.store import CELL, CELLS, RESULT, TESTS, read_json

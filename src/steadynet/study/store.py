@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from steadynet.errors import SteadyNetError
-from steadynet.files import is_locked, write_json_atomically
+from steadynet.files import write_json_atomically
+from steadynet.folders import is_locked
 from steadynet.study.cells import Cell, test_identity
 from steadynet.study.code_version import changed, testing_code
 from steadynet.study.wanted import Wanted

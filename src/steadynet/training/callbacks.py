@@ -38,8 +38,8 @@ class Keeper(Checkpoint):
 
     It remembers the backbone of the epoch with the best noisy validation accuracy (the first of equals), or of a task other
     than classification with the least noisy validation loss; one whose constraint has not settled yet gives way to any that
-    has. It writes a row of history at each epoch's end, and `last.ckpt`
-    at each epoch's end, every `every` steps, and on Ctrl-C. All that it remembers lies in the checkpoint.
+    has. It writes a row of history at each epoch's end, and `last.ckpt` at each epoch's end, every `every` steps, and on
+    Ctrl-C. All that it remembers lies in the checkpoint.
 
     Args:
         folder: Where the files go; None writes none.
@@ -138,9 +138,10 @@ class Keeper(Checkpoint):
         if not isinstance(pl_module, TrainingModule):
             return
         _check_weights(trainer)
-        best_step = self.history[self.best_epoch]["step"] if self.best_epoch >= 0 else -1
-        now = pl_module.is_settled(trainer.global_step), pl_module.score
-        if now > (best_step >= 0 and pl_module.is_settled(int(best_step)), self.best_score):
+        before = int(self.history[self.best_epoch]["step"]) if self.best_epoch >= 0 else -1
+        settled_since = pl_module.is_settled(trainer.global_step) and not pl_module.is_settled(before)
+        # A score that is NaN is above nothing, so such an epoch is never kept.
+        if pl_module.score > (-math.inf if settled_since else self.best_score):
             self.best_score, self.best_epoch = pl_module.score, trainer.current_epoch
             self.best_state = pl_module.deployed_state()
         self.history.append(

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from steadynet.batches import each
 from steadynet.errors import SteadyNetError
-from steadynet.files import prepare_folder
+from steadynet.folders import prepare_folder
 from steadynet.loader import Loader, as_dataset
 from steadynet.mapping import check_finite
 from steadynet.nvm.device import Device

@@ -7,19 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 from steadynet.errors import SteadyNetError, unknown
-from steadynet.report.differences import paired
 from steadynet.report.rows import Estimate, order
 from steadynet.study.report.content import Block, Entry, Grid
 from steadynet.study.report.views import words
 from steadynet.study.report.views.base import View
-from steadynet.study.report.views.comparing import (
-    SAME,
-    by_seed,
-    difference_text,
-    held_together,
-    same_trainings,
-    verdict,
-)
+from steadynet.study.report.views.comparing import SAME, compared, difference_text, held_together
 from steadynet.study.report.views.groups import Group, Label, Row, Selection, label_of, label_text, select
 
 HOLDS, OPPOSITE, EQUIVALENT = "holds", "the opposite holds", "does not hold: equivalent within 1 point"
@@ -173,18 +165,14 @@ class ClaimsView(View):
     def _found(self, claim: Claim, place: Mapping[str, Label], one: Group, other: Group) -> Found:
         if not one.rows or not other.rows:
             return Found(claim, place, (one, other), None, 0, NOT_FINISHED)
-        metric = self.shown_metric
-        mine, theirs = by_seed(metric, one.rows), by_seed(metric, other.rows)
-        shared = paired(mine, theirs)
-        seeds, difference = shared or (tuple(seed for seed in mine if seed in theirs), None)
-        told = SAME if same_trainings(one, other) else verdict(metric, one, other, difference)
+        difference, pairs, told = compared(self.shown_metric, one, other)
         if "not converged" in told:
             told = "not converged"
         elif told.startswith("equivalent"):
             told = EQUIVALENT
         elif told not in ("undecided", SAME):
             told = told.replace("better", HOLDS, 1).replace("worse", OPPOSITE, 1)
-        return Found(claim, place, (one, other), difference, len(seeds), told)
+        return Found(claim, place, (one, other), difference, pairs, told)
 
     def blocks(
         self,

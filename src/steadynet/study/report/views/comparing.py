@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from steadynet.report.differences import paired
 from steadynet.report.rows import Estimate, mean_of
 from steadynet.report.significance import holm, p_value
 from steadynet.study.report.views.groups import Group, Row
@@ -32,6 +33,18 @@ def by_seed(metric: Metric, rows: Sequence[Row]) -> dict[int, float]:
         for row in rows
         if row.get(metric.key) is not None and math.isfinite(mean_of(row[metric.key]))
     }
+
+
+def compared(metric: Metric, group: Group, control: Group | None) -> tuple[Estimate | None, int, str]:
+    """Return a group's difference from its control, over how many pairs of one seed it is, and what it decides.
+
+    The difference is None where fewer than two seeds are shared.
+    """
+    mine, theirs = (by_seed(metric, one.rows) if one is not None else {} for one in (group, control))
+    shared = paired(mine, theirs)
+    seeds, difference = shared or (tuple(seed for seed in mine if seed in theirs), None)
+    same = control is not None and same_trainings(group, control)
+    return difference, len(seeds), SAME if same else verdict(metric, group, control, difference)
 
 
 def verdict(metric: Metric, group: Group, control: Group | None, difference: Estimate | None) -> str:

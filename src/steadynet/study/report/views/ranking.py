@@ -10,19 +10,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from steadynet.errors import unknown
-from steadynet.report.differences import paired
 from steadynet.report.rows import Estimate
 from steadynet.study.report.content import Block, Chart, Entry, Grid, Panel, Point, Series
 from steadynet.study.report.views import words
 from steadynet.study.report.views.base import View
-from steadynet.study.report.views.comparing import (
-    SAME,
-    by_seed,
-    difference_text,
-    held_together,
-    same_trainings,
-    verdict,
-)
+from steadynet.study.report.views.comparing import SAME, compared, difference_text, held_together
 from steadynet.study.report.views.groups import Group, Label, Row, Selection, select
 from steadynet.study.report.views.table import entry
 
@@ -121,15 +113,7 @@ class RankingView(View):
         value = math.nan if estimate is None else estimate.mean
         if str(name) == self.control:
             return Standing(panel, sigma_d, name, group, value, None, 0, CONTROL)
-        mine, theirs = (by_seed(metric, g.rows) if g is not None else {} for g in (group, control))
-        shared = paired(mine, theirs)
-        seeds, difference = shared or (tuple(seed for seed in mine if seed in theirs), None)
-        decided = (
-            SAME
-            if control is not None and same_trainings(group, control)
-            else verdict(metric, group, control, difference)
-        )
-        return Standing(panel, sigma_d, name, group, value, difference, len(seeds), decided)
+        return Standing(panel, sigma_d, name, group, value, *compared(metric, group, control))
 
     def blocks(
         self,
